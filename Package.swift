@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: language mode 6, warnings are errors, and calls may be inlined across the package's modules
+/// (per-span code reads views of `OTLPWire`; without it each access is a call).
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+func system(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+]
+
+let package = Package(
+    name: "collector",
+    products: [.executable(name: "collector", targets: ["Collector"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        system("CDeflate", "libdeflate", "libdeflate-dev"),
+        system("CLibPQ", "libpq", "libpq-dev"),
+        system("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
+        system("COpenSSL", "libcrypto", "libssl-dev"),
+        system("CProtobufC", "libprotobuf-c", "libprotobuf-c-dev"),
+        system("CSQLite", "sqlite3", "libsqlite3-dev"),
+        system("CZstd", "libzstd", "libzstd-dev"),
+        .target(name: "COTLP", dependencies: ["CProtobufC"]),
+        .target(name: "CSIMDJSON", cxxSettings: [.define("NDEBUG")], linkerSettings: [.linkedLibrary("simdjson")]),
+
+        module("SelfTelemetry", [.product(name: "Logging", package: "swift-log")]),
+        module("Configuration", ["Yams"]),
+        module("Crypto", ["COpenSSL"]),
+        module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
+        module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
+        module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry"]),
+        module("OTLPReceiver", ["Configuration", "HTTPServer", "OTLPWire", "Pipeline", "SelfTelemetry", "CDeflate", "CZstd"]),
+        module("Exporters", ["Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CLibPQ", "CSQLite"]),
+        .executableTarget(
+            name: "Collector",
+            dependencies: [
+                "Configuration", "Exporters", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "SelfTelemetry",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ] + nio,
+            swiftSettings: strict),
+
+        tests("SelfTelemetryTests", ["SelfTelemetry"]),
+        tests("ConfigurationTests", ["Configuration"]),
+        tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
+        tests("OTLPWireTests", ["OTLPWire"]),
+        tests("PipelineTests", ["Pipeline", "OTLPWire", "SelfTelemetry"]),
+        tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
+        tests("ExportersTests", ["Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,4 @@
+import Testing
+@testable import SelfTelemetry
+
+@Test func placeholder() {}
