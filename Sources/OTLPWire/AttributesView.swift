@@ -1,0 +1,165 @@
+import CProtobufC
+import Glibc
+
+/// Field numbers of the messages below a span, which stay encoded until somebody asks.
+/// Source: opentelemetry/proto/common/v1/common.proto, resource.proto and trace.proto of OTLP 1.11.
+public enum OTLPField {
+    public enum KeyValue { public static let key: UInt32 = 1, value: UInt32 = 2 }
+    public enum AnyValue {
+        public static let string: UInt32 = 1, bool: UInt32 = 2, int: UInt32 = 3, double: UInt32 = 4
+        public static let array: UInt32 = 5, kvlist: UInt32 = 6, bytes: UInt32 = 7
+    }
+    public enum ArrayValue { public static let values: UInt32 = 1 }
+    public enum KeyValueList { public static let values: UInt32 = 1 }
+    public enum Resource { public static let attributes: UInt32 = 1, droppedAttributesCount: UInt32 = 2, entityRefs: UInt32 = 3 }
+    public enum Scope {
+        public static let name: UInt32 = 1, version: UInt32 = 2, attributes: UInt32 = 3, droppedAttributesCount: UInt32 = 4
+    }
+    public enum Event {
+        public static let timeUnixNano: UInt32 = 1, name: UInt32 = 2, attributes: UInt32 = 3, droppedAttributesCount: UInt32 = 4
+    }
+    public enum Link {
+        public static let traceID: UInt32 = 1, spanID: UInt32 = 2, traceState: UInt32 = 3, attributes: UInt32 = 4
+        public static let droppedAttributesCount: UInt32 = 5, flags: UInt32 = 6
+    }
+    public enum Status { public static let message: UInt32 = 2, code: UInt32 = 3 }
+}
+
+/// One attribute: key and still encoded value.
+public struct KeyValueView {
+    /// UTF-8 by specification, not checked.
+    public let key: WireBytes
+    let encodedValue: WireBytes
+
+    /// Reads an encoded KeyValue; a repeated field counts with its last occurrence, as protobuf has it.
+    @inline(__always)
+    init(_ bytes: WireBytes) {
+        var key = WireBytes(start: nil, count: 0)
+        var value = WireBytes(start: nil, count: 0)
+        var reader = WireReader(bytes)
+        while let field = try? reader.next() {
+            if field.number == OTLPField.KeyValue.key, field.type == .lengthDelimited { key = field.bytes }
+            if field.number == OTLPField.KeyValue.value, field.type == .lengthDelimited { value = field.bytes }
+        }
+        self.key = key
+        encodedValue = value
+    }
+
+    public var value: AnyValueView { AnyValueView(encodedValue) }
+}
+
+/// A decoded `AnyValue`; nested values stay encoded.
+public enum AnyValueView {
+    /// The oneof is not set: an OTLP "empty value".
+    case absent
+    case string(WireBytes)
+    case bool(Bool)
+    case int(Int64)
+    case double(Double)
+    case array(ArrayView)
+    case keyValueList(AttributesView)
+    case bytes(WireBytes)
+
+    /// Reads an encoded AnyValue that `NestedValidator` accepted; anything it would refuse reads as `absent`.
+    @inline(__always)
+    public init(_ encoded: WireBytes) {
+        self = .absent
+        var reader = WireReader(encoded)
+        while let field = try? reader.next() {
+            switch (field.number, field.type) {
+            case (OTLPField.AnyValue.string, .lengthDelimited): self = .string(field.bytes)
+            case (OTLPField.AnyValue.bool, .varint): self = .bool(field.scalar != 0)
+            case (OTLPField.AnyValue.int, .varint): self = .int(Int64(bitPattern: field.scalar))
+            case (OTLPField.AnyValue.double, .fixed64): self = .double(Double(bitPattern: field.scalar))
+            case (OTLPField.AnyValue.array, .lengthDelimited): self = .array(ArrayView(message: field.bytes))
+            case (OTLPField.AnyValue.kvlist, .lengthDelimited):
+                self = .keyValueList(AttributesView(message: field.bytes, field: OTLPField.KeyValueList.values))
+            case (OTLPField.AnyValue.bytes, .lengthDelimited): self = .bytes(field.bytes)
+            default: break
+            }
+        }
+    }
+}
+
+/// The elements of an `ArrayValue`.
+public struct ArrayView: Sequence, IteratorProtocol {
+    private var reader: WireReader
+
+    @inline(__always)
+    init(message: WireBytes) {
+        reader = WireReader(message)
+    }
+
+    @inline(__always)
+    public mutating func next() -> AnyValueView? {
+        while let field = try? reader.next() {
+            if field.number == OTLPField.ArrayValue.values, field.type == .lengthDelimited { return AnyValueView(field.bytes) }
+        }
+        return nil
+    }
+}
+
+/// The attributes of a span, event, link, scope or resource, or the entries of a key-value list; read from the encoded bytes
+/// in order, repeated keys included.
+public struct AttributesView: Sequence, IteratorProtocol {
+    private var slices: UnsafePointer<ProtobufCBinaryData>?
+    private var sliceCount: Int
+    private var reader: WireReader
+    private let field: UInt32
+
+    /// Attributes that protobuf-c has split already: one encoded KeyValue each.
+    @inline(__always)
+    init(slices: UnsafePointer<ProtobufCBinaryData>?, count: Int) {
+        self.slices = slices
+        sliceCount = count
+        reader = WireReader(WireBytes(start: nil, count: 0))
+        field = 0
+    }
+
+    /// Attributes inside an encoded message, in its repeated field number `field`.
+    @inline(__always)
+    public init(message: WireBytes, field: UInt32) {
+        slices = nil
+        sliceCount = 0
+        reader = WireReader(message)
+        self.field = field
+    }
+
+    @inline(__always)
+    public mutating func next() -> KeyValueView? {
+        if let slice = slices {
+            guard sliceCount > 0 else { return nil }
+            sliceCount -= 1
+            slices = slice + 1
+            return KeyValueView(WireBytes(slice.pointee))
+        }
+        while let entry = try? reader.next() {
+            if entry.number == field, entry.type == .lengthDelimited { return KeyValueView(entry.bytes) }
+        }
+        return nil
+    }
+
+    /// The value of the first attribute with this key.
+    public func first(_ key: StaticString) -> AnyValueView? {
+        for attribute in self where attribute.key.equals(key) { return attribute.value }
+        return nil
+    }
+
+    /// The first attribute with this key when it is a string.
+    public func firstString(_ key: StaticString) -> WireBytes? {
+        if case .string(let bytes)? = first(key) { return bytes }
+        return nil
+    }
+}
+
+extension WireBytes {
+    @inline(__always)
+    init(_ data: ProtobufCBinaryData) {
+        self.init(start: data.data, count: data.len)
+    }
+
+    @inline(__always)
+    public func equals(_ text: StaticString) -> Bool {
+        count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
+    }
+}

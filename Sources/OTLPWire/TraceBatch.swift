@@ -1,0 +1,173 @@
+import COTLP
+import CProtobufC
+
+/// Bytes counted against a process-wide limit as long as a batch holds them.
+public protocol ByteAccount: AnyObject, Sendable {
+    /// Counts `bytes` whether or not they fit: what is decoded is there.
+    func charge(_ bytes: Int)
+    func release(_ bytes: Int)
+}
+
+/// What one request may expand to.
+public struct DecodeLimits: Sendable {
+    /// Spans per request: bounds the work of a single request on an event loop.
+    public var spansMax = 100_000
+    /// Attributes kept per span; further ones are dropped and added to `dropped_attributes_count`, as SDK limits do.
+    public var attributesPerSpanMax = 1_024
+    /// Arena bytes per request byte. The smallest valid span takes 30 bytes on the wire and about 350 unpacked, real ones 1.3.
+    public var arenaBytesPerRequestByte = 16
+    /// Arena bytes that any request may use, however small.
+    public var arenaBytesFree = 256 * 1024
+    /// Arena bytes that no request may exceed (8 times the default message limit).
+    public var arenaBytesMax = 512 * 1024 * 1024
+
+    public init() {}
+
+    func arenaCapacity(forRequestBytes bytes: Int) -> Int {
+        min(arenaBytesMax, arenaBytesFree + arenaBytesPerRequestByte * bytes)
+    }
+}
+
+public enum DecodeError: Error, Equatable {
+    /// Not an ExportTraceServiceRequest: the protobuf is broken, or a nested part is.
+    case malformed
+    case nestedTooDeep
+    case tooManySpans
+    /// The arena's cap was reached: the message unpacks to far more memory than an honest one.
+    case expandsTooMuch
+}
+
+/// One decoded export request: owns the arena, the message in it, and an index of its valid spans.
+///
+/// Immutable once it is handed on, so any number of pipelines may read it. It is freed when its last span is exported or
+/// dropped; that moment gives the bytes back to `account`.
+public final class TraceBatch: @unchecked Sendable {
+    /// Time of arrival, Unix nanoseconds: stands in for a missing or impossible span start.
+    public let receivedUnixNano: UInt64
+    /// Valid spans.
+    public let spanCount: Int
+    /// Spans refused for their ids, and dropped attributes over `DecodeLimits.attributesPerSpanMax`.
+    public let rejectedSpanCount: Int
+    public let droppedAttributeCount: Int
+    /// Bytes this batch holds.
+    public var byteCount: Int { arena.allocatedBytes }
+
+    private let arena: MessageArena
+    private let spans: UnsafePointer<SpanView>
+    private let account: (any ByteAccount)?
+
+    private init(arena: MessageArena, index: SpanIndex, receivedUnixNano: UInt64, account: (any ByteAccount)?) {
+        self.arena = arena
+        self.receivedUnixNano = receivedUnixNano
+        self.account = account
+        spans = UnsafePointer(index.spans)
+        spanCount = index.count
+        rejectedSpanCount = index.rejected
+        droppedAttributeCount = index.droppedAttributes
+        account?.charge(arena.allocatedBytes)
+    }
+
+    deinit {
+        account?.release(arena.allocatedBytes)
+    }
+
+    @inline(__always)
+    public subscript(index: Int) -> SpanView {
+        precondition(index >= 0 && index < spanCount)
+        return spans[index]
+    }
+
+    /// Decodes an `ExportTraceServiceRequest` (OTLP 1.11, protobuf). The bytes are copied into the batch's arena.
+    ///
+    /// Spans without a valid trace id and span id are left out and counted; everything else that is wrong refuses the request.
+    public static func decode(
+        _ bytes: WireBytes, receivedUnixNano: UInt64, limits: DecodeLimits = DecodeLimits(), account: (any ByteAccount)? = nil
+    ) throws(DecodeError) -> TraceBatch {
+        let arena = MessageArena(
+            expectedBytes: bytes.count + bytes.count / 2 + 512, capacityMax: limits.arenaCapacity(forRequestBytes: bytes.count))
+        // protobuf-c wants a pointer even for no bytes.
+        let start = (bytes.baseAddress ?? WireReader.nowhere).assumingMemoryBound(to: UInt8.self)
+        let request = arena.withAllocator { otlp__export_trace_service_request__unpack($0, bytes.count, start) }
+        guard let request else { throw arena.isExhausted ? .expandsTooMuch : .malformed }
+        let index = try SpanIndex(of: request, arena: arena, limits: limits)
+        return TraceBatch(arena: arena, index: index, receivedUnixNano: receivedUnixNano, account: account)
+    }
+}
+
+extension TraceBatch {
+    /// Flat index of the valid spans, built in the one pass that checks them.
+    private struct SpanIndex {
+        let spans: UnsafeMutablePointer<SpanView>
+        var count = 0
+        var rejected = 0
+        var droppedAttributes = 0
+
+        init(
+            of request: UnsafeMutablePointer<Otlp__ExportTraceServiceRequest>, arena: MessageArena, limits: DecodeLimits
+        ) throws(DecodeError) {
+            var total = 0
+            for resourceIndex in 0..<request.pointee.n_resource_spans {
+                guard let resource = request.pointee.resource_spans[resourceIndex] else { continue }
+                for scopeIndex in 0..<resource.pointee.n_scope_spans {
+                    total += resource.pointee.scope_spans[scopeIndex]?.pointee.n_spans ?? 0
+                }
+            }
+            guard total <= limits.spansMax else { throw .tooManySpans }
+            guard let spans = arena.allocate(SpanView.self, count: total) else { throw .expandsTooMuch }
+            self.spans = spans
+            for resourceIndex in 0..<request.pointee.n_resource_spans {
+                guard let resource = request.pointee.resource_spans[resourceIndex] else { continue }
+                try add(resource, arena: arena, limits: limits)
+            }
+        }
+
+        private mutating func add(
+            _ resource: UnsafeMutablePointer<Otlp__ResourceSpans>, arena: MessageArena, limits: DecodeLimits
+        ) throws(DecodeError) {
+            try checked(resource.pointee.resource, attributes: OTLPField.Resource.attributes)
+            guard let resourceRecord = arena.allocate(ResourceRecord.self, count: 1) else { throw .expandsTooMuch }
+            resourceRecord.initialize(to: ResourceRecord(message: resource))
+            for scopeIndex in 0..<resource.pointee.n_scope_spans {
+                guard let scope = resource.pointee.scope_spans[scopeIndex] else { continue }
+                try checked(scope.pointee.scope, attributes: OTLPField.Scope.attributes)
+                guard let scopeRecord = arena.allocate(ScopeRecord.self, count: 1) else { throw .expandsTooMuch }
+                scopeRecord.initialize(to: ScopeRecord(message: scope, resource: resourceRecord))
+                for spanIndex in 0..<scope.pointee.n_spans {
+                    guard let span = scope.pointee.spans[spanIndex] else { continue }
+                    try add(span, scopeRecord, limits)
+                }
+            }
+        }
+
+        private mutating func add(
+            _ span: UnsafeMutablePointer<Otlp__Span>, _ scope: UnsafeMutablePointer<ScopeRecord>, _ limits: DecodeLimits
+        ) throws(DecodeError) {
+            do {
+                try NestedValidator.validate(span.pointee)
+            } catch {
+                throw error == .nestedTooDeep ? .nestedTooDeep : .malformed
+            }
+            guard TraceID(WireBytes(span.pointee.trace_id)) != nil, SpanID(WireBytes(span.pointee.span_id)) != nil else {
+                rejected += 1
+                return
+            }
+            if span.pointee.n_attributes > limits.attributesPerSpanMax {
+                let excess = span.pointee.n_attributes - limits.attributesPerSpanMax
+                droppedAttributes += excess
+                span.pointee.n_attributes = limits.attributesPerSpanMax
+                let before = span.pointee.dropped_attributes_count
+                span.pointee.dropped_attributes_count = UInt32(clamping: UInt64(before) + UInt64(excess))
+            }
+            (spans + count).initialize(to: SpanView(message: span, scopeRecord: scope))
+            count += 1
+        }
+
+        private func checked(_ message: ProtobufCBinaryData, attributes: UInt32) throws(DecodeError) {
+            do {
+                try NestedValidator.message(WireBytes(message), attributes: attributes)
+            } catch {
+                throw error == .nestedTooDeep ? .nestedTooDeep : .malformed
+            }
+        }
+    }
+}
