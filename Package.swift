@@ -54,7 +54,7 @@ let package = Package(
         module("Crypto", ["COpenSSL"]),
         module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
-        module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry"]),
+        module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         module("OTLPReceiver", ["Configuration", "HTTPServer", "OTLPWire", "Pipeline", "SelfTelemetry", "CDeflate", "CZstd"]),
         module("Exporters", ["Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CLibPQ", "CSQLite"]),
         .executableTarget(

@@ -1,0 +1,71 @@
+/// Writes batches to one destination over one connection. Used by one worker thread at a time and allowed to block it, but
+/// no longer than `Cancellation` allows.
+public protocol BatchWriter<Batch>: AnyObject {
+    associatedtype Batch: TelemetryBatch
+    func write(_ batch: Batch, cancellation: Cancellation) -> WriteOutcome
+    func close()
+}
+
+public enum WriteOutcome: Sendable, Equatable {
+    case written
+    /// Nothing of the batch is at the destination; try again, not before `after`.
+    case retryable(ExportProblem, after: Duration?)
+    /// Trying again will not help: `lostItems` of the batch are dropped, the rest is at the destination.
+    case permanent(ExportProblem, lostItems: Int)
+}
+
+/// Why a write failed: for logs and health, so without user data.
+public struct ExportProblem: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Short and stable, for metrics labels and tests: "connection", "authentication", "schema", "data", "disk".
+    public let kind: String
+    public let description: String
+
+    public init(kind: String, _ description: String) {
+        self.kind = kind
+        self.description = description
+    }
+}
+
+/// Tells blocking workers that the exporter's time is up, and is what they wait on between attempts.
+public final class Cancellation: @unchecked Sendable {
+    private let lock = ConditionLock()
+    private var cancelled = false
+    private var handlers: [Int: @Sendable () -> Void] = [:]
+    private var nextHandler = 0
+
+    public init() {}
+
+    public var isCancelled: Bool { lock.withLock { cancelled } }
+
+    public func cancel() {
+        let run = lock.withLock {
+            cancelled = true
+            lock.broadcast()
+            defer { handlers = [:] }
+            return Array(handlers.values)
+        }
+        for handler in run { handler() }
+    }
+
+    /// Waits; false when cancelled before the time was over.
+    public func wait(_ duration: Duration) -> Bool {
+        let deadline = ContinuousClock.now + duration
+        return lock.withLock {
+            while !cancelled, lock.wait(until: deadline) {}
+            return !cancelled
+        }
+    }
+
+    /// Runs `body`, calling `handler` from the cancelling thread if that happens meanwhile (at once if it has happened), to
+    /// break a call that blocks.
+    public func withHandler<Result>(_ handler: @escaping @Sendable () -> Void, _ body: () -> Result) -> Result {
+        let (key, already) = lock.withLock {
+            nextHandler += 1
+            if !cancelled { handlers[nextHandler] = handler }
+            return (nextHandler, cancelled)
+        }
+        if already { handler() }
+        defer { lock.withLock { _ = handlers.removeValue(forKey: key) } }
+        return body()
+    }
+}

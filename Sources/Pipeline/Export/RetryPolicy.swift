@@ -1,0 +1,55 @@
+import Configuration
+
+/// `retry_on_failure`: exponential back-off with jitter, keys and defaults of the Go collector.
+public struct RetryConfig: Sendable, Equatable {
+    public var enabled = true
+    public var initialInterval = Duration.seconds(5)
+    public var maxInterval = Duration.seconds(30)
+    public var multiplier = 1.5
+    public var randomizationFactor = 0.5
+    /// Zero = for ever.
+    public var maxElapsedTime = Duration.seconds(300)
+
+    public init() {}
+
+    public init(from section: ConfigSection?) {
+        guard let section else { return }
+        enabled = section.bool("enabled", default: enabled)
+        initialInterval = section.duration("initial_interval", default: initialInterval)
+        maxInterval = section.duration("max_interval", default: maxInterval)
+        multiplier = section.double("multiplier", default: multiplier, in: 1...100)
+        randomizationFactor = section.double("randomization_factor", default: randomizationFactor, in: 0...1)
+        maxElapsedTime = section.duration("max_elapsed_time", default: maxElapsedTime)
+        if maxInterval < initialInterval {
+            section.problem("max_interval must not be shorter than initial_interval", at: "max_interval")
+        }
+        section.finish()
+    }
+}
+
+/// The waits of one batch; pure, with clock and randomness passed in.
+struct RetryState {
+    let config: RetryConfig
+    private let start: ContinuousClock.Instant
+    private var interval: Duration
+
+    init(config: RetryConfig, now: ContinuousClock.Instant) {
+        self.config = config
+        start = now
+        interval = config.initialInterval
+    }
+
+    /// How long to wait before the next attempt, or nil to give up.
+    ///
+    /// - Parameters:
+    ///   - random: uniform in 0..<1.
+    ///   - after: what the peer asked for; never undercut.
+    mutating func nextWait(now: ContinuousClock.Instant, random: Double, after: Duration?) -> Duration? {
+        guard config.enabled else { return nil }
+        let jitter = 1 + config.randomizationFactor * (2 * random - 1)
+        let wait = max(interval * jitter, after ?? .zero)
+        interval = min(interval * config.multiplier, config.maxInterval)
+        if config.maxElapsedTime > .zero, (now + wait) - start > config.maxElapsedTime { return nil }
+        return wait
+    }
+}
