@@ -18,6 +18,7 @@ WIRE_TYPE = {
     LABELS.TYPE_STRING: LEN, LABELS.TYPE_BYTES: LEN, LABELS.TYPE_MESSAGE: LEN,
     LABELS.TYPE_INT32: VARINT, LABELS.TYPE_INT64: VARINT, LABELS.TYPE_UINT32: VARINT, LABELS.TYPE_UINT64: VARINT,
     LABELS.TYPE_BOOL: VARINT, LABELS.TYPE_ENUM: VARINT,
+    LABELS.TYPE_SINT32: VARINT, LABELS.TYPE_SINT64: VARINT,
 }
 
 
@@ -41,7 +42,7 @@ def differences(ours, public):
 def public():
     found = {}
     for module in pkgutil.walk_packages(opentelemetry.proto.__path__, "opentelemetry.proto."):
-        if module.name.endswith("_pb2"):
+        if module.name.endswith("_pb2") and ".profiles." not in module.name:
             file = descriptor_pb2.FileDescriptorProto()
             importlib.import_module(module.name).DESCRIPTOR.CopyToProto(file)
             for message in file.message_type:
