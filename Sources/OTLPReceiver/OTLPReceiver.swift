@@ -1,1 +1,90 @@
-// OTLPReceiver
+import HTTPServer
+import Logging
+import NIOCore
+import OTLPWire
+import Pipeline
+import SelfTelemetry
+
+/// The `otlp` receiver: up to two listeners, each serving OTLP/gRPC and OTLP/HTTP, in front of one pipeline entry.
+///
+/// `@unchecked Sendable`: `servers` is written by `start` and read by `shutdown`, which the daemon calls one after the other.
+public final class OTLPReceiver: Component, @unchecked Sendable {
+    public let id: String
+    private let config: OTLPReceiverConfig
+    private let next: any Consumer<SpanBatch>
+    private let group: any EventLoopGroup
+    private let budget: MemoryBudget
+    private let registry: MetricRegistry
+    private let logger: Logger
+    private var servers: [HTTPServer] = []
+
+    public init(
+        id: String, config: OTLPReceiverConfig, next: any Consumer<SpanBatch>, group: any EventLoopGroup, budget: MemoryBudget,
+        registry: MetricRegistry, logger: Logger
+    ) {
+        self.id = id
+        self.config = config
+        self.next = next
+        self.group = group
+        self.budget = budget
+        self.registry = registry
+        self.logger = logger
+    }
+
+    public var health: ComponentHealth {
+        budget.isExhausted ? .degraded("the memory budget of \(budget.limitBytes >> 20) MiB is used up") : .ok
+    }
+
+    /// Where the listeners are, in the order gRPC, HTTP; for tests and log lines with port 0.
+    public var localAddresses: [SocketAddress] { servers.compactMap(\.localAddress) }
+
+    public func start() async throws {
+        let metrics = ReceiverMetrics(registry: registry, receiver: id)
+        var routes = Routes()
+        var limits = RequestLimits(
+            grpcMessageBytesMax: (config.grpc?.maxRecvMsgSizeMiB ?? OTLPReceiverConfig.GRPCConfig().maxRecvMsgSizeMiB) << 20,
+            httpBodyBytesMax: config.http?.maxRequestBodySize ?? OTLPReceiverConfig.HTTPConfig().maxRequestBodySize)
+        limits.decode.arenaBytesMax = 8 * max(limits.grpcMessageBytesMax, limits.httpBodyBytesMax)
+        if let http = config.http {
+            routes.tracesURLPath = Array(http.tracesURLPath.utf8)
+            routes.httpCompressions = http.compressions
+            routes.cors = http.cors
+        }
+        let settings = [config.grpc.map(Self.settings), config.http.map(Self.settings)].compactMap { $0 }
+        for setting in settings {
+            let server = try await HTTPServer.start(
+                group: group, settings: setting, budget: budget, registry: registry
+            ) { [next, budget, routes, limits] _ in
+                OTLPService(
+                    routes: routes, limits: limits, intake: TraceIntake(next: next, budget: budget, limits: limits.decode),
+                    metrics: metrics)
+            }
+            servers.append(server)
+        }
+    }
+
+    public func shutdown(deadline: ContinuousClock.Instant) async {
+        await withTaskGroup { group in
+            for server in servers { group.addTask { await server.shutdown(deadline: deadline) } }
+        }
+        servers = []
+    }
+
+    private static func settings(_ config: OTLPReceiverConfig.GRPCConfig) -> HTTPServerSettings {
+        var limits = HTTPLimits()
+        limits.concurrentStreamsMax = config.maxConcurrentStreams
+        limits.idleTimeout = TimeAmount(config.maxConnectionIdle)
+        limits.pingIntervalMin = TimeAmount(config.keepaliveMinTime)
+        return HTTPServerSettings(host: config.endpoint.host, port: config.endpoint.port, limits: limits)
+    }
+
+    private static func settings(_ config: OTLPReceiverConfig.HTTPConfig) -> HTTPServerSettings {
+        var limits = HTTPLimits()
+        limits.idleTimeout = TimeAmount(config.idleTimeout)
+        limits.headerTimeout = TimeAmount(config.readHeaderTimeout)
+        limits.bodyTimeout = TimeAmount(config.readTimeout)
+        return HTTPServerSettings(host: config.endpoint.host, port: config.endpoint.port, limits: limits)
+    }
+}
+
+extension MemoryBudget: HTTPByteBudget {}

@@ -1,4 +1,0 @@
-import Testing
-@testable import OTLPReceiver
-
-@Test func placeholder() {}
