@@ -67,7 +67,7 @@ let package = Package(
             ] + nio,
             swiftSettings: strict),
 
-        tests("SelfTelemetryTests", ["SelfTelemetry"]),
+        tests("SelfTelemetryTests", ["SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
         tests("OTLPWireTests", ["OTLPWire"]),

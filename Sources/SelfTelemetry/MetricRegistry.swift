@@ -109,8 +109,10 @@ public final class MetricRegistry: Sendable {
         labels.isEmpty ? "\(name) \(value)\n" : "\(name){\(labels)} \(value)\n"
     }
 
-    /// Whole numbers without a fraction, as Prometheus clients print bounds.
+    /// Whole numbers without a fraction, as Prometheus clients print bounds; `+Inf`, `-Inf` and `NaN` in the format's spelling.
     private static func number(_ value: Double) -> String {
-        value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
+        if value.isNaN { return "NaN" }
+        if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
+        return value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
     }
 }

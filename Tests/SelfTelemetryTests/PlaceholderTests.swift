@@ -1,4 +1,0 @@
-import Testing
-@testable import SelfTelemetry
-
-@Test func placeholder() {}
