@@ -4,7 +4,8 @@ public protocol Consumer<Batch>: AnyObject, Sendable {
     associatedtype Batch: TelemetryBatch
 
     /// What `consume` would most likely say now. Asked before a request is even decompressed, and by the fan-out before it
-    /// hands anything to anybody, so that a refusal leaves nothing half delivered.
+    /// hands anything to anybody, so that a refusal leaves nothing half delivered: a caller that was told `accepted` and
+    /// consumes at once is not refused for lack of room (`PipelineLimits.admissionReserve`).
     var admission: Outcome { get }
 
     /// Takes the batch or says why not. After `accepted` this stage answers for it.

@@ -32,6 +32,8 @@ public final class Cancellation: @unchecked Sendable {
     private var cancelled = false
     private var handlers: [Int: @Sendable () -> Void] = [:]
     private var nextHandler = 0
+    /// Handlers that `cancel` is calling now.
+    private var running: Set<Int> = []
 
     public init() {}
 
@@ -40,11 +42,18 @@ public final class Cancellation: @unchecked Sendable {
     public func cancel() {
         let run = lock.withLock {
             cancelled = true
+            running.formUnion(handlers.keys)
             lock.broadcast()
             defer { handlers = [:] }
-            return Array(handlers.values)
+            return handlers
         }
-        for handler in run { handler() }
+        for (key, handler) in run {
+            handler()
+            lock.withLock {
+                running.remove(key)
+                lock.broadcast()
+            }
+        }
     }
 
     /// Waits; false when cancelled before the time was over.
@@ -57,7 +66,7 @@ public final class Cancellation: @unchecked Sendable {
     }
 
     /// Runs `body`, calling `handler` from the cancelling thread if that happens meanwhile (at once if it has happened), to
-    /// break a call that blocks.
+    /// break a call that blocks. When this returns the handler is not running and will not run: what it uses may be freed.
     public func withHandler<Result>(_ handler: @escaping @Sendable () -> Void, _ body: () -> Result) -> Result {
         let (key, already) = lock.withLock {
             nextHandler += 1
@@ -65,7 +74,12 @@ public final class Cancellation: @unchecked Sendable {
             return (nextHandler, cancelled)
         }
         if already { handler() }
-        defer { lock.withLock { _ = handlers.removeValue(forKey: key) } }
+        defer {
+            lock.withLock {
+                handlers.removeValue(forKey: key)
+                while running.contains(key) { _ = lock.wait(until: nil) }
+            }
+        }
         return body()
     }
 }

@@ -12,6 +12,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
     private let metrics: ExporterMetrics
     private let logger: Logger
     private let makeWriter: @Sendable (_ worker: Int) -> any BatchWriter<Batch>
+    private let queueSize: Int
     private let workerCount: Int
     private let workers = DispatchGroup()
     private let cancellation = Cancellation()
@@ -28,7 +29,8 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
         self.retry = retry
         self.logger = logger
         self.makeWriter = makeWriter
-        self.queue = BoundedQueue(capacity: queue.queueSize)
+        queueSize = queue.queueSize
+        self.queue = BoundedQueue(capacity: queue.queueSize + PipelineLimits.admissionReserve)
         workerCount = queue.numConsumers
         metrics = ExporterMetrics(registry: registry, exporter: id, items: itemName)
         let labels = [(name: "exporter", value: id)]
@@ -46,7 +48,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
 
     public var admission: Outcome {
         if isStopping.load(ordering: .relaxed) { return .retryable(.shuttingDown, after: nil) }
-        return queue.isFull ? .retryable(.queueFull, after: nil) : .accepted
+        return queue.count >= queueSize ? .retryable(.queueFull, after: nil) : .accepted
     }
 
     public func consume(_ batch: Batch) -> Outcome {
@@ -70,26 +72,43 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
     /// Tries until the batch is written, given up, or the exporter's time is over.
     private func export(_ batch: Batch, with writer: any BatchWriter<Batch>) {
         var retryState = RetryState(config: retry, now: .now)
-        while true {
+        var problem = Self.outOfTime
+        while !cancellation.isCancelled {
             switch attempt(batch, with: writer) {
             case .written:
                 metrics.sent.add(batch.itemCount)
-                if trouble.withLock({ let had = $0 != nil; $0 = nil; return had }) { logger.info("exporting again") }
+                recovered()
                 return
             case .permanent(let problem, let lostItems):
                 metrics.sent.add(batch.itemCount - lostItems)
-                giveUp(lostItems, problem)
+                if lostItems < batch.itemCount { recovered() } else { trouble.withLock { $0 = problem } }
+                if lostItems > 0 { giveUp(lostItems, problem) }
                 return
-            case .retryable(let problem, let after):
-                trouble.withLock { $0 = problem }
+            case .retryable(let reason, let after):
+                problem = reason
+                trouble.withLock { $0 = reason }
                 let wait = retryState.nextWait(now: .now, random: .random(in: 0..<1), after: after)
-                guard let wait, !cancellation.isCancelled else { return giveUp(batch.itemCount, problem) }
+                guard let wait else { return giveUp(batch.itemCount, reason) }
+                if cancellation.isCancelled { continue }
                 logger.warning(
                     "export failed, will try again",
-                    metadata: ["reason": "\(problem)", "spans": "\(batch.itemCount)", "wait": "\(wait)"])
+                    metadata: ["reason": "\(reason)", "items": "\(batch.itemCount)", "wait": "\(wait)"])
                 _ = cancellation.wait(wait)
             }
         }
+        giveUp(batch.itemCount, problem)
+    }
+
+    /// What is lost when the time of `shutdown` ends before the batch was tried.
+    private static var outOfTime: ExportProblem { ExportProblem(kind: "shutdown", "the time to shut down was over") }
+
+    /// The destination has taken something.
+    private func recovered() {
+        let hadTrouble = trouble.withLock { trouble in
+            defer { trouble = nil }
+            return trouble != nil
+        }
+        if hadTrouble { logger.info("exporting again") }
     }
 
     private func attempt(_ batch: Batch, with writer: any BatchWriter<Batch>) -> WriteOutcome {
@@ -118,5 +137,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
             workers.notify(queue: .global()) { done.resume() }
         }
         watchdog.cancel()
+        // Only when the exporter was never started.
+        while let batch = queue.pop() { giveUp(batch.itemCount, Self.outOfTime) }
     }
 }

@@ -47,7 +47,7 @@ struct RetryState {
     mutating func nextWait(now: ContinuousClock.Instant, random: Double, after: Duration?) -> Duration? {
         guard config.enabled else { return nil }
         let jitter = 1 + config.randomizationFactor * (2 * random - 1)
-        let wait = max(interval * jitter, after ?? .zero)
+        let wait = max(interval * jitter, after ?? .zero, PipelineLimits.retryWaitMin)
         interval = min(interval * config.multiplier, config.maxInterval)
         if config.maxElapsedTime > .zero, (now + wait) - start > config.maxElapsedTime { return nil }
         return wait
