@@ -36,7 +36,7 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
     }
 
     /// Where the listeners are, in the order gRPC, HTTP; for tests and log lines with port 0.
-    public var localAddresses: [SocketAddress] { servers.compactMap(\.localAddress) }
+    public var localAddresses: [SocketAddress] { servers.map(\.localAddress) }
 
     public func start() async throws {
         let metrics = ReceiverMetrics(registry: registry, receiver: id)
@@ -56,7 +56,9 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
                 group: group, settings: setting, budget: budget, registry: registry
             ) { [next, budget, routes, limits] _ in
                 OTLPService(
-                    routes: routes, limits: limits, intake: TraceIntake(next: next, budget: budget, limits: limits.decode),
+                    routes: routes, limits: limits,
+                    intake: TraceIntake(
+                        next: next, budget: budget, limits: limits.decode, jsonBytesMax: limits.httpBodyBytesMax),
                     metrics: metrics)
             }
             servers.append(server)
@@ -64,8 +66,9 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
     }
 
     public func shutdown(deadline: ContinuousClock.Instant) async {
+        let left = TimeAmount(max(deadline - .now, .zero))
         await withTaskGroup { group in
-            for server in servers { group.addTask { await server.shutdown(deadline: deadline) } }
+            for server in servers { group.addTask { await server.shutdown(within: left) } }
         }
         servers = []
     }

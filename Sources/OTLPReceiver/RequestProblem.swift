@@ -15,7 +15,7 @@ enum RequestProblem: Error, Equatable {
     // Its content
     case decompression
     case malformed
-    case malformedJSON(path: String, problem: String)
+    case malformedJSON(message: String)
     case nestedTooDeep
     case tooManySpans(max: Int)
     case expandsTooMuch
@@ -92,7 +92,7 @@ extension RequestProblem {
         case .framing(let error): Self.message(of: error)
         case .decompression: "the body could not be decompressed"
         case .malformed: "the body is not an OTLP export request"
-        case .malformedJSON(let path, let problem): "the body is not an OTLP/JSON export request: \(path.isEmpty ? "" : path + ": ")\(problem)"
+        case .malformedJSON(let message): "the body is not an OTLP/JSON export request: \(message)"
         case .nestedTooDeep: "attribute values are nested more than 64 deep"
         case .tooManySpans(let max): "more than \(max) spans in one request"
         case .expandsTooMuch: "the request unpacks to far more memory than its size allows"
@@ -123,6 +123,16 @@ extension RequestProblem {
         case .nestedTooDeep: self = .nestedTooDeep
         case .tooManySpans: self = .tooManySpans(max: limits.spansMax)
         case .expandsTooMuch: self = .expandsTooMuch
+        }
+    }
+
+    init(_ error: JSONError) {
+        switch error.problem {
+        case .nestedTooDeep: self = .nestedTooDeep
+        case .outOfMemory: self = .overloaded
+        case .notJSON, .tooLarge, .expectedObject, .expectedArray, .expectedString, .expectedBoolean, .expectedNumber,
+            .expectedInteger, .expectedEnumNumber, .expectedHex, .expectedBase64, .outOfRange:
+            self = .malformedJSON(message: error.message)
         }
     }
 }

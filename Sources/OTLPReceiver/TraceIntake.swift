@@ -9,9 +9,13 @@ final class TraceIntake {
     private let budget: MemoryBudget
     private let limits: DecodeLimits
     private let decompressor = Decompressor()
-    private let transcoder = JSONTranscoder()
+    private let transcoder: JSONTranscoder
+    /// Protobuf of the JSON request at hand.
+    private var transcoded = OutputBuffer()
 
-    init(next: any Consumer<SpanBatch>, budget: MemoryBudget, limits: DecodeLimits) {
+    /// - Parameter jsonBytesMax: largest JSON document taken.
+    init(next: any Consumer<SpanBatch>, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int) {
+        transcoder = JSONTranscoder(documentBytesMax: jsonBytesMax)
         self.next = next
         self.budget = budget
         self.limits = limits
@@ -53,17 +57,16 @@ final class TraceIntake {
         case .protobuf:
             return try consume(bytes, metrics)
         case .json:
+            transcoded.removeAll(keepingCapacity: Decompressor.retainedBytesMax)
             do {
-                return try transcoder.withTraceRequest(json: bytes) { protobuf in
-                    Result { () throws(RequestProblem) in try self.consume(protobuf, metrics) }
-                }.get()
-            } catch let error as JSONError {
-                throw .malformedJSON(path: error.path, problem: error.problem)
-            } catch let problem as RequestProblem {
-                throw problem
+                try transcoder.transcodeTraces(bytes, into: &transcoded)
             } catch {
-                throw .malformed
+                throw RequestProblem(error)
             }
+            let result: Result<Answers.Success, RequestProblem> = transcoded.withBytes { protobuf in
+                Result { () throws(RequestProblem) in try consume(protobuf, metrics) }
+            }
+            return try result.get()
         }
     }
 
