@@ -40,7 +40,7 @@ final class BodyBufferPool {
     }
 
     func append(_ bytes: UnsafeRawBufferPointer, to buffer: inout BodyBuffer) {
-        guard let source = bytes.baseAddress else { return }
+        guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
         if buffer.count + bytes.count > buffer.capacity { grow(&buffer, to: max(buffer.count + bytes.count, buffer.capacity * 2)) }
         guard let start = buffer.start else { preconditionFailure("a grown buffer has memory") }
         memcpy(start + buffer.count, source, bytes.count)

@@ -57,6 +57,7 @@ final class RequestSlot {
     var uncreditedBytes = 0
     var response: HTTPResponse?
     var responseOffset = 0
+    var isAnsweredEarly = false
 
     init(loop: EventLoopState) {
         self.loop = loop
@@ -87,5 +88,6 @@ final class RequestSlot {
         uncreditedBytes = 0
         response = nil
         responseOffset = 0
+        isAnsweredEarly = false
     }
 }

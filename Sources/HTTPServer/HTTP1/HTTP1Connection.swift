@@ -29,6 +29,10 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     /// Bytes of an unwanted body read so far.
     private var drainedBytes = 0
     private var hasFailed = false
+    /// The current read event brought a part.
+    private var hasReadParts = false
+    /// When bytes came that did not make a whole head yet.
+    private var headSince: UInt64?
     private var output = ByteBuffer()
 
     override var version: HTTPRequestVersion { .http1 }
@@ -42,6 +46,8 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard lingeringSince == nil, !hasFailed else { return }
         isReading = true
+        hasReadParts = true
+        headSince = nil
         loop.refreshClock()
         let part = unwrapInboundIn(data)
         if queue.isEmpty && canProcess {
@@ -55,6 +61,9 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
+        // The decoder keeps a head to itself until it is whole: bytes that bring no part, while no request is under way, are one.
+        if !hasReadParts && slots.isEmpty && headSince == nil { headSince = loop.now }
+        hasReadParts = false
         flushOutput()
     }
 
@@ -241,7 +250,12 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     // MARK: Ends
 
     override func sweepProtocol() {
-        if slots.isEmpty && isPast(quietSince, loop.limits.idleTimeout) {
+        if let headSince, isPast(headSince, loop.limits.headerTimeout) {
+            self.headSince = nil
+            hasFailed = true
+            hitLimit(.headerTimeout)
+            process(.failure(PlainAnswers.requestTimeout))
+        } else if slots.isEmpty && isPast(quietSince, loop.limits.idleTimeout) {
             hitLimit(.idle)
             closeNow()
         }

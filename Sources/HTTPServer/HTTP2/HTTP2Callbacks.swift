@@ -73,6 +73,12 @@ enum HTTP2Callbacks {
             Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.invalidFrameReceived(isRefusal: isRefusal) }
             return 0
         }
+        nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+            guard let frame, let user, HTTP2Callbacks.endsAnswer(frame) else { return 0 }
+            let stream = HTTP2Callbacks.header(frame).stream_id
+            Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.answerSent(stream) }
+            return 0
+        }
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, _, user in
             guard let user else { return 0 }
             Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.streamClosed(stream) }
@@ -91,6 +97,11 @@ enum HTTP2Callbacks {
     /// HEADERS that open a stream, as opposed to trailers.
     private static func isRequest(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
         UnsafeRawPointer(frame).load(as: nghttp2_headers.self).cat == NGHTTP2_HCAT_REQUEST
+    }
+
+    private static func endsAnswer(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
+        let header = header(frame)
+        return UInt32(header.type) <= NGHTTP2_HEADERS.rawValue && header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
     }
 
     private static func received(_ frame: UnsafePointer<nghttp2_frame>) -> HTTP2Frame {

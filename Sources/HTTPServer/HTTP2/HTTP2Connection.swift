@@ -39,6 +39,8 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     private var abuse: HTTP2AbuseGuard
     private var output = ByteBuffer()
     private var uncreditedBytes = 0
+    /// Open streams that were answered before their request was whole.
+    private var earlyAnswers = 0
     private var isFlushing = false
     private var exceeded: HTTPLimit?
     private var shutdown = Shutdown.none
@@ -182,6 +184,7 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     func streamClosed(_ stream: Int32) {
         guard let slot = slot(stream) else { return }
         current = nil
+        if slot.isAnsweredEarly { earlyAnswers -= 1 }
         streamEnded(slot)
     }
 
@@ -200,7 +203,6 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
         guard slot.responseOffset == body.count else { return (count, false, false) }
         let hasTrailers = response.http2TrailerCount > 0
         if hasTrailers { session.submitTrailers(response, stream: slot.streamID) }
-        resetUnlessComplete(slot)
         return (count, true, hasTrailers)
     }
 
@@ -226,22 +228,24 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     override func send(_ response: HTTPResponse, for slot: RequestSlot) {
         slot.response = response
         abuse.answered()
-        let hasData = (!response.body.isEmpty && !slot.isHeadMethod) || response.http2TrailerCount > 0
         let isQueued = loop.date.text.withUnsafeBytes { date in
             let date = response.isGRPC ? UnsafeRawBufferPointer(start: nil, count: 0) : date
             return session.submit(response, for: slot, date: date, withoutBody: slot.isHeadMethod)
         }
         if !isQueued {
             session.reset(stream: slot.streamID, isError: true)
-        } else if !hasData {
-            resetUnlessComplete(slot)
+        } else if !slot.isInputComplete {
+            slot.isAnsweredEarly = true
+            earlyAnswers += 1
         }
         needsFlush()
     }
 
-    /// After an early answer the rest of the request is not wanted. Queued behind the answer's last frame.
-    private func resetUnlessComplete(_ slot: RequestSlot) {
-        if !slot.isInputComplete { session.reset(stream: slot.streamID, isError: false) }
+    /// The last frame of an answer was written. When it came early the rest of the request is not wanted; told only now,
+    /// because nghttp2 sends nothing more on a stream once its reset is queued.
+    func answerSent(_ stream: Int32) {
+        guard earlyAnswers > 0, let slot = slot(stream), !slot.isInputComplete else { return }
+        session.reset(stream: stream, isError: false)
     }
 
     override func credit(_ slot: RequestSlot, _ bytes: Int) {
