@@ -24,7 +24,7 @@ final class BodyBufferPool {
     /// What unused buffers may hold together, bytes.
     private static let keptBytesMax = 16 * 1024 * 1024
 
-    private var free: [BodyBuffer] = []
+    @exclusivity(unchecked) private var free: [BodyBuffer] = []
     private var freeBytes = 0
     /// The fewest free buffers since the last `trim`: that many were not needed.
     private var unneeded = 0

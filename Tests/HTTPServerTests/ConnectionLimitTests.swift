@@ -19,9 +19,14 @@ import Testing
             let silent = try test.client()
             let trickling = try test.client()
             try trickling.send("POST /echo HT")
+            let http2 = try test.http2()
+            try http2.send(HTTP2Client.Kind.headers, stream: 1, HTTP2Client.block([(":method", "POST")]))
             #expect(silent.isClosedByServer)
+            #expect(try trickling.readResponse().status == 408)
             #expect(trickling.isClosedByServer)
-            #expect(test.limitHits(.headerTimeout) == 2)
+            http2.readToEnd()
+            #expect(http2.goAways.count == 1)
+            #expect(test.limitHits(.headerTimeout) == 3)
         }
     }
 

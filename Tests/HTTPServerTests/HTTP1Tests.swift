@@ -211,4 +211,28 @@ import Testing
             #expect(try client.readResponse().text == "a")
         }
     }
+
+    @Test func `requests sent ahead are all answered though the client has shut down its side`() async throws {
+        try await TestServer.run { test in
+            let client = try test.client()
+            try client.send("POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na")
+            for _ in 0..<3 { try client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nb") }
+            client.shutDownOutput()
+            try await eventually("the first is held") { test.desk.heldCount == 1 }
+            try await test.desk.releaseAll()
+            #expect(try client.readResponse().text == "released")
+            for _ in 0..<3 { #expect(try client.readResponse().text == "b") }
+            #expect(client.isClosedByServer)
+        }
+    }
+
+    @Test func `a client that sends too many requests ahead is disconnected`() async throws {
+        try await TestServer.run { test in
+            let client = try test.client()
+            try client.send("POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na")
+            try client.send(String(repeating: "GET /echo HTTP/1.1\r\nhost: x\r\n\r\n", count: 1000))
+            #expect(client.isClosedByServer)
+            #expect(test.limitHits(.pipelining) >= 1)
+        }
+    }
 }

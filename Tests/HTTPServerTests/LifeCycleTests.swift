@@ -50,7 +50,7 @@ import Testing
                 _ = try await HTTPServer.start(
                     group: MultiThreadedEventLoopGroup.singleton, settings: settings, budget: FixedByteBudget(bytes: 1),
                     registry: MetricRegistry()
-                ) { _ in TestService(Desk()) }
+                ) { TestService(Desk(), $0) }
             }
             #expect(error?.description == "cannot listen on 127.0.0.1:\(test.port): Address already in use")
         }

@@ -52,8 +52,11 @@ final class TestService: HTTPService {
     private let grpc = HTTPResponse(
         status: 200, headers: [("content-type", "application/grpc")], body: [0, 0, 0, 0, 0], trailers: [("grpc-status", "0")])
 
-    init(_ desk: Desk) {
+    private let eventLoop: any EventLoop
+
+    init(_ desk: Desk, _ eventLoop: any EventLoop) {
         self.desk = desk
+        self.eventLoop = eventLoop
     }
 
     func begin(_ head: borrowing HTTPRequestHead) -> HTTPAdmission {
@@ -83,7 +86,7 @@ final class TestService: HTTPService {
         case .echo: exchange.respond(HTTPResponse(status: 200, headers: [("content-type", "text/plain")], body: request.body))
         case .grpc: exchange.respond(grpc)
         case .headers: exchange.respond(HTTPResponse(status: 200, body: Array(listing.utf8)))
-        case .hold: desk.log.withLock { $0.held.append((exchange.slot.loop.eventLoop, exchange)) }
+        case .hold: desk.log.withLock { $0.held.append((self.eventLoop, exchange)) }
         case .twice:
             exchange.respond(HTTPResponse(status: 200, body: Array("first".utf8)))
             exchange.respond(HTTPResponse(status: 500, body: Array("second".utf8)))
@@ -137,7 +140,7 @@ struct TestServer {
         let server = try await HTTPServer.start(
             group: group, settings: HTTPServerSettings(host: "127.0.0.1", port: 0, limits: limits), budget: budget,
             registry: registry
-        ) { _ in TestService(desk) }
+        ) { TestService(desk, $0) }
         let test = TestServer(server: server, desk: desk, budget: budget, registry: registry)
         let result: Result<Void, any Error>
         do {

@@ -12,13 +12,16 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
+    /// Parts that may wait behind a request: some 250 requests sent ahead. What one read can hold would take megabytes.
+    private static let queuedPartsMax = 512
+
     private enum Input {
         case part(HTTPServerRequestPart)
         /// The decoder gave up; to be answered after what came before.
         case failure(HTTPResponse)
     }
 
-    private var queue = CircularBuffer<Input>()
+    @exclusivity(unchecked) private var queue = CircularBuffer<Input>()
     private var isProcessing = false
     /// The request whose parts are coming in, or that is being answered.
     private var current: RequestSlot?
@@ -33,7 +36,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     private var hasReadParts = false
     /// When bytes came that did not make a whole head yet.
     private var headSince: UInt64?
-    private var output = ByteBuffer()
+    @exclusivity(unchecked) private var output = ByteBuffer()
 
     override var version: HTTPRequestVersion { .http1 }
 
@@ -44,7 +47,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard lingeringSince == nil, !hasFailed else { return }
+        guard endingSince == nil, !hasFailed else { return }
         isReading = true
         hasReadParts = true
         headSince = nil
@@ -54,8 +57,11 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
             isProcessing = true
             process(.part(part))
             isProcessing = false
-        } else {
+        } else if queue.count < Self.queuedPartsMax {
             queue.append(.part(part))
+        } else {
+            hitLimit(.pipelining)
+            closeNow()
         }
     }
 
@@ -78,7 +84,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError else { return closeNow() }
-        guard lingeringSince == nil, !hasFailed, !isInputClosed else { return }
+        guard endingSince == nil, !hasFailed, !isInputClosed else { return }
         hasFailed = true
         switch error {
         case .headerOverflow:
@@ -95,10 +101,14 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case ChannelEvent.inputClosed = event else { return }
         isInputClosed = true
-        if lingeringSince != nil { return closeNow() }
-        // A client may shut down its side after a whole request and still read the answer.
-        guard let current, current.phase == .handling || current.phase == .waiting else { return closeNow() }
-        currentKeepsAlive = false
+        if endingSince != nil { return endIfWritten() }
+        // A client may shut down its side after whole requests and still read the answers; of others nothing more will come.
+        switch current?.phase {
+        case .handling, .waiting: break
+        case nil where !queue.isEmpty: break
+        case nil, .answered: closeGracefully()
+        case .free, .head, .receiving: closeNow()
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -119,7 +129,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     /// The next part may be looked at: no complete request is waiting for its answer, and the client takes our output.
     private var canProcess: Bool {
-        guard !isProcessing, lingeringSince == nil, !isClosed else { return false }
+        guard !isProcessing, endingSince == nil, !isClosed else { return false }
         guard let current else { return context?.channel.isWritable ?? false }
         return current.phase != .waiting && current.phase != .handling
     }
@@ -151,7 +161,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
         let slot = openSlot()
         current = slot
         drainedBytes = 0
-        currentKeepsAlive = head.isKeepAlive && !isDraining && !isInputClosed
+        currentKeepsAlive = head.isKeepAlive && !isDraining
         currentIsHTTP10 = head.version.minor == 0
         currentExpectsContinue = false
         slot.isHeadMethod = head.method == .HEAD
@@ -202,7 +212,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     override func send(_ response: HTTPResponse, for slot: RequestSlot) {
         if !slot.isInputComplete && !canDrain(slot) { currentKeepsAlive = false }
-        if isDraining { currentKeepsAlive = false }
+        if isDraining || (isInputClosed && queue.isEmpty) { currentKeepsAlive = false }
         output.writeBytes(response.http1Head)
         output.writeStaticString("date: ")
         output.writeBytes(loop.date.text)
