@@ -11,7 +11,7 @@ import NIOCore
 ///   closes or `lingerTimeout` passes. Closing with unread input makes TCP reset, and the client may lose our answer.
 class HTTPConnection {
     let loop: EventLoopState
-    var context: ChannelHandlerContext?
+    @exclusivity(unchecked) var context: ChannelHandlerContext?
     var loopIndex = 0
     /// Requests whose stream is open.
     @exclusivity(unchecked) var slots: ContiguousArray<RequestSlot> = []

@@ -20,12 +20,14 @@ import Testing
         "POST /echo?a=b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nx-key: v\r\n\r\n5;e=1\r\nhello\r\n0\r\nt: u\r\n\r\n".utf8)
 
     private static let http2: [UInt8] = {
-        let head = HTTP2Client.block([(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/grpc"), ("te", "trailers")])
         typealias Kind = HTTP2Client.Kind
+        let pseudo = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/grpc")]
+        let head = HTTP2Client.block(pseudo + [("te", "trailers")])
         return HTTP2Client.frame(Kind.settings, stream: 0, [0, 4, 0, 1, 0, 0]) + HTTP2Client.frame(Kind.headers, flags: 4, stream: 1, head)
             + HTTP2Client.frame(Kind.data, stream: 1, [0, 0, 0, 0, 2]) + HTTP2Client.frame(Kind.data, flags: 1, stream: 1, [1, 2])
             + HTTP2Client.frame(Kind.headers, flags: 5, stream: 3, head) + HTTP2Client.frame(Kind.windowUpdate, stream: 0, [0, 1, 0, 0])
-            + HTTP2Client.frame(Kind.priority, stream: 3, [0, 0, 0, 0, 9]) + HTTP2Client.frame(Kind.ping, stream: 0, [0, 1, 2, 3, 4, 5, 6, 7])
+            + HTTP2Client.frame(Kind.priority, stream: 3, [0, 0, 0, 0, 9])
+            + HTTP2Client.frame(Kind.ping, stream: 0, [0, 1, 2, 3, 4, 5, 6, 7])
             + HTTP2Client.frame(Kind.reset, stream: 3, [0, 0, 0, 8])
     }()
 

@@ -45,7 +45,8 @@ enum HTTP2Callbacks {
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
             guard let frame, let user, HTTP2Callbacks.isRequest(frame) else { return 0 }
             let stream = HTTP2Callbacks.header(frame).stream_id
-            return Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.streamOpened(stream) } ? 0 : HTTP2Callbacks.refused
+            let isTaken = Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.streamOpened(stream) }
+            return isTaken ? 0 : HTTP2Callbacks.refused
         }
         nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, frame, name, nameCount, value, valueCount, _, user in
             guard let frame, let user, HTTP2Callbacks.isRequest(frame) else { return 0 }
