@@ -100,9 +100,18 @@ final class EventLoopState {
         starved.append(HTTPExchange(slot: slot, generation: slot.generation))
         guard !isBudgetAwaited else { return }
         isBudgetAwaited = true
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        // The budget may keep the closure for long, and we keep the budget.
+        let bound = NIOLoopBound(WeakReference(to: self), eventLoop: eventLoop)
         let eventLoop = self.eventLoop
-        budget.whenAvailable { eventLoop.execute { bound.value.budgetAvailable() } }
+        budget.whenAvailable { eventLoop.execute { bound.value.state?.budgetAvailable() } }
+    }
+
+    private final class WeakReference {
+        weak var state: EventLoopState?
+
+        init(to state: EventLoopState) {
+            self.state = state
+        }
     }
 
     private func budgetAvailable() {

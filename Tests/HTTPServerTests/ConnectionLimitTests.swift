@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func `connections that never send a request are closed after the header timeout`() async throws {
-        try await TestServer.run(limits: { $0.headerTimeout = .milliseconds(50) }) { test in
+        try await TestServer.run(limits: { $0.headerTimeout = .milliseconds(300) }) { test in
             let silent = try test.client()
             let trickling = try test.client()
             try trickling.send("POST /echo HT")
