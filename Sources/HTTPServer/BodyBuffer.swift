@@ -81,7 +81,7 @@ final class BodyBufferPool {
             buffer = BodyBuffer()
         }
         let capacity = max(length, Self.smallest)
-        guard let start = realloc(buffer.start, capacity) else { fatalError("out of memory for a request body of \(capacity) bytes") }
+        guard let start = realloc(buffer.start, capacity) else { preconditionFailure("out of memory for a request body") }
         buffer.start = start
         buffer.capacity = capacity
     }

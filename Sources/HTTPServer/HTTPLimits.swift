@@ -72,7 +72,7 @@ public struct HTTPLimits: Sendable {
 
 /// What a listener is started with.
 public struct HTTPServerSettings: Sendable {
-    /// A host name or address to listen on.
+    /// A host name or address to listen on; empty for every interface, `localhost` for 127.0.0.1.
     public var host: String
     /// The TCP port; 0 takes a free one.
     public var port: Int

@@ -59,7 +59,7 @@ public final class HTTPServer: Sendable {
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: limits.receiveBufferBytes))
                 .childChannelInitializer { channel in accept(channel, loops, census, metrics) }
-                .bind(host: settings.host, port: settings.port).get()
+                .bind(host: listeningHost(settings.host), port: settings.port).get()
             guard let address = listener.localAddress else { throw ChannelError.unknownLocalAddress }
             let timers = loops.map { bound in
                 bound.eventLoop.scheduleRepeatedTask(initialDelay: limits.sweepInterval, delay: limits.sweepInterval) { _ in
@@ -69,6 +69,16 @@ public final class HTTPServer: Sendable {
             return HTTPServer(listener: listener, address: address, loops: loops, timers: timers)
         } catch {
             throw HTTPServerStartError(host: settings.host, port: settings.port, cause: error)
+        }
+    }
+
+    /// As the Go collector: no host means every interface, and `localhost` the IPv4 loopback, which clients that resolve the
+    /// name try as well (a listener has one address, and many machines resolve the name to `::1` first).
+    private static func listeningHost(_ host: String) -> String {
+        switch host {
+        case "": "0.0.0.0"
+        case "localhost": "127.0.0.1"
+        default: host
         }
     }
 

@@ -69,4 +69,15 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: [("localhost", "127.0.0.1"), ("", "0.0.0.0"), ("127.0.0.1", "127.0.0.1")])
+    func `hosts mean what they mean to the Go collector`(_ host: String, _ address: String) async throws {
+        let server = try await HTTPServer.start(
+            group: MultiThreadedEventLoopGroup.singleton, settings: HTTPServerSettings(host: host, port: 0),
+            budget: FixedByteBudget(bytes: 1), registry: MetricRegistry()
+        ) { TestService(Desk(), $0) }
+        #expect(server.localAddress.ipAddress == address)
+        #expect((server.localAddress.port ?? 0) > 0)
+        await server.shutdown(within: .seconds(1))
+    }
 }

@@ -19,7 +19,7 @@ final class HTTP2SessionTemplate {
         var callbacks: OpaquePointer?
         var options: OpaquePointer?
         guard nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks, nghttp2_option_new(&options) == 0, let options else {
-            fatalError("out of memory at start")
+            preconditionFailure("out of memory at start")
         }
         self.callbacks = callbacks
         self.options = options

@@ -21,7 +21,7 @@ struct HTTP2Session: ~Copyable {
     init(_ template: HTTP2SessionTemplate, _ limits: HTTPLimits) {
         var made: OpaquePointer?
         guard nghttp2_session_server_new2(&made, template.callbacks, nil, template.options) == 0, let made else {
-            fatalError("out of memory for a connection")
+            preconditionFailure("out of memory for a connection")
         }
         raw = made
         func entry(_ id: nghttp2_settings_id, _ value: Int) -> nghttp2_settings_entry {
@@ -36,7 +36,7 @@ struct HTTP2Session: ~Copyable {
         let flags = UInt8(NGHTTP2_FLAG_NONE.rawValue)
         guard nghttp2_submit_settings(raw, flags, settings, settings.count) == 0,
             nghttp2_session_set_local_window_size(raw, flags, 0, Int32(clamping: limits.connectionWindowBytes)) == 0
-        else { fatalError("out of memory for a connection") }
+        else { preconditionFailure("out of memory for a connection") }
     }
 
     /// Says whom the callbacks are for. Before anything is received.
