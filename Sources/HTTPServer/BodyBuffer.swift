@@ -24,7 +24,7 @@ final class BodyBufferPool {
     /// What unused buffers may hold together, bytes.
     private static let keptBytesMax = 16 * 1024 * 1024
 
-    private var free: [BodyBuffer] = []
+    @exclusivity(unchecked) private var free: [BodyBuffer] = []
     private var freeBytes = 0
     /// The fewest free buffers since the last `trim`: that many were not needed.
     private var unneeded = 0
@@ -40,7 +40,7 @@ final class BodyBufferPool {
     }
 
     func append(_ bytes: UnsafeRawBufferPointer, to buffer: inout BodyBuffer) {
-        guard let source = bytes.baseAddress else { return }
+        guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
         if buffer.count + bytes.count > buffer.capacity { grow(&buffer, to: max(buffer.count + bytes.count, buffer.capacity * 2)) }
         guard let start = buffer.start else { preconditionFailure("a grown buffer has memory") }
         memcpy(start + buffer.count, source, bytes.count)
@@ -81,7 +81,7 @@ final class BodyBufferPool {
             buffer = BodyBuffer()
         }
         let capacity = max(length, Self.smallest)
-        guard let start = realloc(buffer.start, capacity) else { fatalError("out of memory for a request body of \(capacity) bytes") }
+        guard let start = realloc(buffer.start, capacity) else { preconditionFailure("out of memory for a request body") }
         buffer.start = start
         buffer.capacity = capacity
     }

@@ -17,17 +17,17 @@ final class EventLoopState {
 
     /// Nanoseconds of the monotonic clock, refreshed when bytes come in and at each sweep: exact enough for deadlines.
     private(set) var now = NIODeadline.now().uptimeNanoseconds
-    private(set) var date = HTTPDate()
+    @exclusivity(unchecked) private(set) var date = HTTPDate()
     private(set) var isDraining = false
     /// Sum of the slots' `unreservedBytes`.
     var unreservedBytes = 0
 
     private var connections: ContiguousArray<HTTPConnection> = []
-    private var slots: ContiguousArray<RequestSlot> = []
+    @exclusivity(unchecked) private var slots: ContiguousArray<RequestSlot> = []
     private var starved: ContiguousArray<HTTPExchange> = []
     private var isBudgetAwaited = false
     private var unflushed: ContiguousArray<HTTPConnection> = []
-    private var counters = RequestCounters()
+    @exclusivity(unchecked) private var counters = RequestCounters()
     private var emptied: EventLoopPromise<Void>?
 
     init(
@@ -52,7 +52,7 @@ final class EventLoopState {
     // MARK: Slots
 
     func takeSlot() -> RequestSlot {
-        slots.popLast() ?? RequestSlot(loop: self)
+        slots.popLast() ?? RequestSlot()
     }
 
     func recycle(_ slot: RequestSlot) {
@@ -100,9 +100,18 @@ final class EventLoopState {
         starved.append(HTTPExchange(slot: slot, generation: slot.generation))
         guard !isBudgetAwaited else { return }
         isBudgetAwaited = true
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        // The budget may keep the closure for long, and we keep the budget.
+        let bound = NIOLoopBound(WeakReference(to: self), eventLoop: eventLoop)
         let eventLoop = self.eventLoop
-        budget.whenAvailable { eventLoop.execute { bound.value.budgetAvailable() } }
+        budget.whenAvailable { eventLoop.execute { bound.value.state?.budgetAvailable() } }
+    }
+
+    private final class WeakReference {
+        weak var state: EventLoopState?
+
+        init(to state: EventLoopState) {
+            self.state = state
+        }
     }
 
     private func budgetAvailable() {

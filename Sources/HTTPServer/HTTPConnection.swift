@@ -7,14 +7,14 @@ import NIOCore
 /// - Nothing is read while our output waits for the client (`holdsReading`), so a client that does not read cannot make us
 ///   queue answers.
 /// - Output is gathered and written once per read event, or once per turn of the event loop for later answers.
-/// - A connection is closed by us in this order: last bytes written, output shut down, input read away until the client
+/// - A connection is ended by us in this order: last bytes written, output shut down, input read away until the client
 ///   closes or `lingerTimeout` passes. Closing with unread input makes TCP reset, and the client may lose our answer.
 class HTTPConnection {
     let loop: EventLoopState
-    var context: ChannelHandlerContext?
+    @exclusivity(unchecked) var context: ChannelHandlerContext?
     var loopIndex = 0
     /// Requests whose stream is open.
-    var slots: ContiguousArray<RequestSlot> = []
+    @exclusivity(unchecked) var slots: ContiguousArray<RequestSlot> = []
     /// Requests the service still holds though their client has gone.
     var abandonedRequests = 0
     /// When the connection last had a request, or its start.
@@ -26,7 +26,9 @@ class HTTPConnection {
 
     private(set) var isClosed = false
     /// Set once nothing more is taken in or answered.
-    private(set) var lingeringSince: UInt64?
+    private(set) var endingSince: UInt64?
+    /// When the last byte was written to an ending connection.
+    private var outputEnded: UInt64?
     private var unwritableSince: UInt64?
     private var isReadHeld = false
     private var isFlushScheduled = false
@@ -82,19 +84,27 @@ class HTTPConnection {
 
     /// Writes what is due and closes as the rules above say.
     func closeGracefully() {
-        guard !isClosed, lingeringSince == nil else { return }
-        lingeringSince = loop.now
+        guard !isClosed, endingSince == nil else { return }
+        endingSince = loop.now
         flushOutput()
         guard let context else { return }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { _ in
+            self.outputEnded = self.loop.now
+            if self.isInputClosed { self.closeNow() }
+        }
         if isInputClosed {
-            // Both sides are done: closing has to wait for the bytes, which a half-close would do by itself.
-            let written = context.eventLoop.makePromise(of: Void.self)
-            written.futureResult.assumeIsolated().whenComplete { _ in self.closeNow() }
+            // A half-close would close the whole channel now, and with it the bytes that still wait to be written.
             context.writeAndFlush(NIOAny(ByteBuffer()), promise: written)
         } else {
-            context.close(mode: .output, promise: nil)
+            context.close(mode: .output, promise: written)
             resumeReading()
         }
+    }
+
+    /// The client has shut down its side of an ending connection.
+    func endIfWritten() {
+        if outputEnded != nil { closeNow() }
     }
 
     func hitLimit(_ limit: HTTPLimit) {
@@ -104,7 +114,7 @@ class HTTPConnection {
     // MARK: Reading and writing
 
     func readRequested(_ context: ChannelHandlerContext) {
-        if lingeringSince == nil && (holdsReading || !context.channel.isWritable) {
+        if endingSince == nil && (holdsReading || !context.channel.isWritable) {
             isReadHeld = true
         } else {
             isReadHeld = false
@@ -140,13 +150,13 @@ class HTTPConnection {
 
     func sweep() {
         guard !isClosed else { return }
-        if let since = lingeringSince {
-            if isPast(since, loop.limits.lingerTimeout) { closeNow() }
-            return
-        }
-        if let since = unwritableSince, isPast(since, loop.limits.writeStallTimeout) {
+        if let since = unwritableSince ?? (outputEnded == nil ? endingSince : nil), isPast(since, loop.limits.writeStallTimeout) {
             hitLimit(.writeStall)
             return closeNow()
+        }
+        if endingSince != nil {
+            if let since = outputEnded, isPast(since, loop.limits.lingerTimeout) { closeNow() }
+            return
         }
         // Answering may take a slot out of the list; going backwards, the one moved into its place was seen already.
         for index in slots.indices.reversed() where index < slots.count { sweep(slots[index]) }

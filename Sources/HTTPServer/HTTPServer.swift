@@ -20,6 +20,9 @@ public final class HTTPServer: Sendable {
     /// Reads from one connection before the others have their turn.
     private static let readsPerTurn: UInt = 4
 
+    /// Read buffer a connection starts with, bytes: a hundred small requests on one connection fit.
+    private static let receiveBufferBytesInitial = 8192
+
     private init(listener: any Channel, address: SocketAddress, loops: [NIOLoopBound<EventLoopState>], timers: [RepeatedTask]) {
         self.listener = listener
         localAddress = address
@@ -57,9 +60,9 @@ public final class HTTPServer: Sendable {
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .childChannelOption(.maxMessagesPerRead, value: readsPerTurn)
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
-                .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: limits.receiveBufferBytes))
+                .childChannelOption(.recvAllocator, value: receiveAllocator(limits))
                 .childChannelInitializer { channel in accept(channel, loops, census, metrics) }
-                .bind(host: settings.host, port: settings.port).get()
+                .bind(host: listeningHost(settings.host), port: settings.port).get()
             guard let address = listener.localAddress else { throw ChannelError.unknownLocalAddress }
             let timers = loops.map { bound in
                 bound.eventLoop.scheduleRepeatedTask(initialDelay: limits.sweepInterval, delay: limits.sweepInterval) { _ in
@@ -69,6 +72,23 @@ public final class HTTPServer: Sendable {
             return HTTPServer(listener: listener, address: address, loops: loops, timers: timers)
         } catch {
             throw HTTPServerStartError(host: settings.host, port: settings.port, cause: error)
+        }
+    }
+
+    /// Read buffers grow with what a connection sends: each keeps its own, so a thousand quiet ones must not hold large ones.
+    private static func receiveAllocator(_ limits: HTTPLimits) -> any RecvByteBufferAllocator {
+        let largest = max(limits.receiveBufferBytes, receiveBufferBytesInitial)
+        return AdaptiveRecvByteBufferAllocator(
+            minimum: receiveBufferBytesInitial, initial: receiveBufferBytesInitial, maximum: largest)
+    }
+
+    /// As the Go collector: no host means every interface, and `localhost` the IPv4 loopback, which clients that resolve the
+    /// name try as well (a listener has one address, and many machines resolve the name to `::1` first).
+    private static func listeningHost(_ host: String) -> String {
+        switch host {
+        case "": "0.0.0.0"
+        case "localhost": "127.0.0.1"
+        default: host
         }
     }
 

@@ -10,6 +10,7 @@ enum HTTPLimit: String, CaseIterable {
     case bodyBytes = "body_bytes"
     case bodyRate = "body_rate"
     case requestTimeout = "request_timeout"
+    case pipelining
     case byteBudget = "byte_budget"
     case writeStall = "write_stall"
     case abandonedRequests = "abandoned_requests"

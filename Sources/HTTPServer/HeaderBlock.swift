@@ -2,7 +2,9 @@ import Glibc
 
 /// The header section of one request: names and values in one byte buffer, with their places in a second one. Both are kept
 /// when the block is cleared, so a request costs no allocation once its slot has been used.
-struct HeaderBlock: ~Copyable {
+///
+/// A class, although it has one owner: changing a struct inside the slot would cost an exclusivity check per header.
+final class HeaderBlock {
     struct Field {
         var nameStart: UInt32
         var nameCount: UInt32
@@ -49,7 +51,7 @@ struct HeaderBlock: ~Copyable {
         fields.deallocate()
     }
 
-    mutating func clear() {
+    func clear() {
         byteCount = 0
         fieldCount = 0
         listBytes = 0
@@ -63,7 +65,7 @@ struct HeaderBlock: ~Copyable {
     }
 
     /// Adds a field, its name in lower case. False when the section has grown over `listBytesMax`: nothing is stored then.
-    mutating func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
+    func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
         guard count(name.count + value.count, listBytesMax) else { return false }
         let nameStart = store(name)
         for index in nameStart..<byteCount {
@@ -74,19 +76,19 @@ struct HeaderBlock: ~Copyable {
     }
 
     /// Adds a field whose name is known to be in lower case.
-    mutating func appendLowerCase(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
+    func appendLowerCase(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
         guard count(name.count + value.count, listBytesMax) else { return false }
         appendField(nameStart: store(name), nameCount: name.count, value)
         return true
     }
 
-    mutating func setMethod(_ value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
+    func setMethod(_ value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
         guard count(value.count, listBytesMax) else { return false }
         methodPlace = place(value)
         return true
     }
 
-    mutating func setTarget(_ value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
+    func setTarget(_ value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
         guard count(value.count, listBytesMax) else { return false }
         targetPlace = place(value)
         return true
@@ -99,16 +101,16 @@ struct HeaderBlock: ~Copyable {
             fields: UnsafeBufferPointer(start: fields, count: fieldCount), bytes: bytes, connection: connection)
     }
 
-    private mutating func count(_ added: Int, _ listBytesMax: Int) -> Bool {
+    private func count(_ added: Int, _ listBytesMax: Int) -> Bool {
         listBytes += added + Self.fieldOverhead
         return listBytes <= listBytesMax
     }
 
-    private mutating func place(_ value: UnsafeRawBufferPointer) -> Field {
+    private func place(_ value: UnsafeRawBufferPointer) -> Field {
         Field(nameStart: 0, nameCount: 0, valueStart: UInt32(store(value)), valueCount: UInt32(value.count))
     }
 
-    private mutating func appendField(nameStart: Int, nameCount: Int, _ value: UnsafeRawBufferPointer) {
+    private func appendField(nameStart: Int, nameCount: Int, _ value: UnsafeRawBufferPointer) {
         let valueStart = store(value)
         if fieldCount == fieldCapacity {
             let larger = UnsafeMutablePointer<Field>.allocate(capacity: fieldCapacity * 2)
@@ -122,7 +124,7 @@ struct HeaderBlock: ~Copyable {
         fieldCount += 1
     }
 
-    private mutating func store(_ text: UnsafeRawBufferPointer) -> Int {
+    private func store(_ text: UnsafeRawBufferPointer) -> Int {
         let start = byteCount
         if byteCount + text.count > byteCapacity {
             let capacity = max(byteCapacity * 2, byteCount + text.count)

@@ -3,6 +3,9 @@
 ///
 /// A slot goes back to the pool when nobody refers to it any more: the stream is over (answered or gone) **and** the service
 /// does not hold the body. A client that hangs up, or a timeout, ends only the first.
+///
+/// `@exclusivity(unchecked)` here and on the connections: these properties are changed several times per request, on one event
+/// loop, by code that does not come back to them meanwhile. The run-time checks took 13 % of a small request.
 final class RequestSlot {
     enum Phase {
         /// In the pool.
@@ -19,21 +22,20 @@ final class RequestSlot {
         case answered
     }
 
-    unowned(unsafe) let loop: EventLoopState
-    var generation: UInt32 = 0
-    var phase = Phase.free
+    @exclusivity(unchecked) var generation: UInt32 = 0
+    @exclusivity(unchecked) var phase = Phase.free
     /// When the phase began, nanoseconds of the event loop's clock.
     var phaseSince: UInt64 = 0
     /// When the request is answered with `.timeout`; `.max` for never.
     var deadline = UInt64.max
 
-    var header = HeaderBlock()
+    let header = HeaderBlock()
     var isHeadTooLarge = false
     var isHeadMethod = false
     var contentLength: Int?
     var tag = 0
 
-    var body = BodyBuffer()
+    @exclusivity(unchecked) var body = BodyBuffer()
     var bodyBytesMax = 0
     /// The whole request has come in.
     var isInputComplete = false
@@ -44,10 +46,10 @@ final class RequestSlot {
     var starvedSince: UInt64 = 0
 
     /// The service has the body and has not answered.
-    var isHeldByService = false
+    @exclusivity(unchecked) var isHeldByService = false
     /// The client can still be answered.
-    var isStreamOpen = false
-    var connection: HTTPConnection?
+    @exclusivity(unchecked) var isStreamOpen = false
+    @exclusivity(unchecked) var connection: HTTPConnection?
     /// Place in the connection's list.
     var index = 0
 
@@ -55,12 +57,9 @@ final class RequestSlot {
     var streamID: Int32 = 0
     /// Bytes whose share of the stream's window was not given back.
     var uncreditedBytes = 0
-    var response: HTTPResponse?
+    @exclusivity(unchecked) var response: HTTPResponse?
     var responseOffset = 0
-
-    init(loop: EventLoopState) {
-        self.loop = loop
-    }
+    var isAnsweredEarly = false
 
     /// Readies a slot from the pool for a new request.
     func open(_ connection: HTTPConnection, now: UInt64) {
@@ -87,5 +86,6 @@ final class RequestSlot {
         uncreditedBytes = 0
         response = nil
         responseOffset = 0
+        isAnsweredEarly = false
     }
 }

@@ -12,13 +12,16 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
+    /// Parts that may wait behind a request: some 250 requests sent ahead. What one read can hold would take megabytes.
+    private static let queuedPartsMax = 512
+
     private enum Input {
         case part(HTTPServerRequestPart)
         /// The decoder gave up; to be answered after what came before.
         case failure(HTTPResponse)
     }
 
-    private var queue = CircularBuffer<Input>()
+    @exclusivity(unchecked) private var queue = CircularBuffer<Input>()
     private var isProcessing = false
     /// The request whose parts are coming in, or that is being answered.
     private var current: RequestSlot?
@@ -29,7 +32,11 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     /// Bytes of an unwanted body read so far.
     private var drainedBytes = 0
     private var hasFailed = false
-    private var output = ByteBuffer()
+    /// The current read event brought a part.
+    private var hasReadParts = false
+    /// When bytes came that did not make a whole head yet.
+    private var headSince: UInt64?
+    @exclusivity(unchecked) private var output = ByteBuffer()
 
     override var version: HTTPRequestVersion { .http1 }
 
@@ -40,21 +47,29 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard lingeringSince == nil, !hasFailed else { return }
+        guard endingSince == nil, !hasFailed else { return }
         isReading = true
+        hasReadParts = true
+        headSince = nil
         loop.refreshClock()
         let part = unwrapInboundIn(data)
         if queue.isEmpty && canProcess {
             isProcessing = true
             process(.part(part))
             isProcessing = false
-        } else {
+        } else if queue.count < Self.queuedPartsMax {
             queue.append(.part(part))
+        } else {
+            hitLimit(.pipelining)
+            closeNow()
         }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
+        // The decoder keeps a head to itself until it is whole: bytes that bring no part, while no request is under way, are one.
+        if !hasReadParts && slots.isEmpty && headSince == nil { headSince = loop.now }
+        hasReadParts = false
         flushOutput()
     }
 
@@ -69,7 +84,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError else { return closeNow() }
-        guard lingeringSince == nil, !hasFailed, !isInputClosed else { return }
+        guard endingSince == nil, !hasFailed, !isInputClosed else { return }
         hasFailed = true
         switch error {
         case .headerOverflow:
@@ -86,10 +101,14 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case ChannelEvent.inputClosed = event else { return }
         isInputClosed = true
-        if lingeringSince != nil { return closeNow() }
-        // A client may shut down its side after a whole request and still read the answer.
-        guard let current, current.phase == .handling || current.phase == .waiting else { return closeNow() }
-        currentKeepsAlive = false
+        if endingSince != nil { return endIfWritten() }
+        // A client may shut down its side after whole requests and still read the answers; of others nothing more will come.
+        switch current?.phase {
+        case .handling, .waiting: break
+        case nil where !queue.isEmpty: break
+        case nil, .answered: closeGracefully()
+        case .free, .head, .receiving: closeNow()
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -110,7 +129,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     /// The next part may be looked at: no complete request is waiting for its answer, and the client takes our output.
     private var canProcess: Bool {
-        guard !isProcessing, lingeringSince == nil, !isClosed else { return false }
+        guard !isProcessing, endingSince == nil, !isClosed else { return false }
         guard let current else { return context?.channel.isWritable ?? false }
         return current.phase != .waiting && current.phase != .handling
     }
@@ -142,7 +161,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
         let slot = openSlot()
         current = slot
         drainedBytes = 0
-        currentKeepsAlive = head.isKeepAlive && !isDraining && !isInputClosed
+        currentKeepsAlive = head.isKeepAlive && !isDraining
         currentIsHTTP10 = head.version.minor == 0
         currentExpectsContinue = false
         slot.isHeadMethod = head.method == .HEAD
@@ -193,7 +212,7 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
 
     override func send(_ response: HTTPResponse, for slot: RequestSlot) {
         if !slot.isInputComplete && !canDrain(slot) { currentKeepsAlive = false }
-        if isDraining { currentKeepsAlive = false }
+        if isDraining || (isInputClosed && queue.isEmpty) { currentKeepsAlive = false }
         output.writeBytes(response.http1Head)
         output.writeStaticString("date: ")
         output.writeBytes(loop.date.text)
@@ -241,7 +260,12 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     // MARK: Ends
 
     override func sweepProtocol() {
-        if slots.isEmpty && isPast(quietSince, loop.limits.idleTimeout) {
+        if let headSince, isPast(headSince, loop.limits.headerTimeout) {
+            self.headSince = nil
+            hasFailed = true
+            hitLimit(.headerTimeout)
+            process(.failure(PlainAnswers.requestTimeout))
+        } else if slots.isEmpty && isPast(quietSince, loop.limits.idleTimeout) {
             hitLimit(.idle)
             closeNow()
         }

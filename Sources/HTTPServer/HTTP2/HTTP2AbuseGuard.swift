@@ -19,7 +19,8 @@ struct HTTP2AbuseGuard {
 
     init(_ limits: HTTPLimits) {
         let window = UInt64(max(0, limits.abuseWindow.nanoseconds))
-        pingIntervalNanoseconds = UInt64(max(0, limits.pingIntervalMin.nanoseconds))
+        // A tenth is left to the jitter of clients that ping at the very interval.
+        pingIntervalNanoseconds = UInt64(max(0, limits.pingIntervalMin.nanoseconds)) / 10 * 9
         pingStrikesMax = limits.pingStrikesMax
         framesPerAnswer = limits.controlFramesPerAnswer
         resets = TokenBucket(capacity: limits.streamResetsMax, windowNanoseconds: window)

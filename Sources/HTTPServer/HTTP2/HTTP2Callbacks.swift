@@ -19,7 +19,7 @@ final class HTTP2SessionTemplate {
         var callbacks: OpaquePointer?
         var options: OpaquePointer?
         guard nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks, nghttp2_option_new(&options) == 0, let options else {
-            fatalError("out of memory at start")
+            preconditionFailure("out of memory at start")
         }
         self.callbacks = callbacks
         self.options = options
@@ -45,7 +45,8 @@ enum HTTP2Callbacks {
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
             guard let frame, let user, HTTP2Callbacks.isRequest(frame) else { return 0 }
             let stream = HTTP2Callbacks.header(frame).stream_id
-            return Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.streamOpened(stream) } ? 0 : HTTP2Callbacks.refused
+            let isTaken = Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.streamOpened(stream) }
+            return isTaken ? 0 : HTTP2Callbacks.refused
         }
         nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, frame, name, nameCount, value, valueCount, _, user in
             guard let frame, let user, HTTP2Callbacks.isRequest(frame) else { return 0 }
@@ -73,6 +74,12 @@ enum HTTP2Callbacks {
             Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.invalidFrameReceived(isRefusal: isRefusal) }
             return 0
         }
+        nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+            guard let frame, let user, HTTP2Callbacks.endsAnswer(frame) else { return 0 }
+            let stream = HTTP2Callbacks.header(frame).stream_id
+            Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.answerSent(stream) }
+            return 0
+        }
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, _, user in
             guard let user else { return 0 }
             Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { $0.streamClosed(stream) }
@@ -91,6 +98,11 @@ enum HTTP2Callbacks {
     /// HEADERS that open a stream, as opposed to trailers.
     private static func isRequest(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
         UnsafeRawPointer(frame).load(as: nghttp2_headers.self).cat == NGHTTP2_HCAT_REQUEST
+    }
+
+    private static func endsAnswer(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
+        let header = header(frame)
+        return UInt32(header.type) <= NGHTTP2_HEADERS.rawValue && header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
     }
 
     private static func received(_ frame: UnsafePointer<nghttp2_frame>) -> HTTP2Frame {

@@ -36,14 +36,18 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     private let session: HTTP2Session
-    private var abuse: HTTP2AbuseGuard
-    private var output = ByteBuffer()
+    @exclusivity(unchecked) private var abuse: HTTP2AbuseGuard
+    @exclusivity(unchecked) private var output = ByteBuffer()
     private var uncreditedBytes = 0
+    /// Open streams that were answered before their request was whole.
+    private var earlyAnswers = 0
     private var isFlushing = false
     private var exceeded: HTTPLimit?
     private var shutdown = Shutdown.none
-    /// The stream whose frames are coming in; spares nghttp2's lookup for requests of one frame each.
-    private var current: RequestSlot?
+    /// The stream whose frames are coming in; spares nghttp2's lookup for requests of one frame each. In the list of open
+    /// slots, so it is not retained here; cleared when a stream ends.
+    private var current: Unmanaged<RequestSlot>?
+    private var currentStream: Int32 = 0
 
     override init(loop: EventLoopState) {
         abuse = HTTP2AbuseGuard(loop.limits)
@@ -61,7 +65,7 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard lingeringSince == nil, exceeded == nil else { return }
+        guard endingSince == nil, exceeded == nil else { return }
         isReading = true
         loop.refreshClock()
         let buffer = unwrapInboundIn(data)
@@ -97,12 +101,12 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        current = nil
+        forgetCurrent()
         ended()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        current = nil
+        forgetCurrent()
         ended()
     }
 
@@ -120,12 +124,18 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
             streamEnded(slot)
             return false
         }
-        current = slot
+        current = Unmanaged.passUnretained(slot)
+        currentStream = stream
         return true
     }
 
     func headerReceived(_ stream: Int32, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
-        guard let slot = slot(stream), !slot.isHeadTooLarge else { return }
+        slotReference(stream)?._withUnsafeGuaranteedRef { store(name, value, in: $0) }
+    }
+
+    @inline(__always)
+    private func store(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, in slot: RequestSlot) {
+        if slot.isHeadTooLarge { return }
         let listBytesMax = loop.limits.headerListBytesMax
         let fits: Bool
         if name.first != UInt8(ascii: ":") {
@@ -168,8 +178,8 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     func dataReceived(_ stream: Int32, _ bytes: UnsafeRawBufferPointer) {
-        if let slot = slot(stream) {
-            bodyBytes(slot, bytes)
+        if let slot = slotReference(stream) {
+            slot._withUnsafeGuaranteedRef { bodyBytes($0, bytes) }
         } else {
             uncreditedBytes += bytes.count
         }
@@ -181,7 +191,8 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
 
     func streamClosed(_ stream: Int32) {
         guard let slot = slot(stream) else { return }
-        current = nil
+        forgetCurrent()
+        if slot.isAnsweredEarly { earlyAnswers -= 1 }
         streamEnded(slot)
     }
 
@@ -200,14 +211,24 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
         guard slot.responseOffset == body.count else { return (count, false, false) }
         let hasTrailers = response.http2TrailerCount > 0
         if hasTrailers { session.submitTrailers(response, stream: slot.streamID) }
-        resetUnlessComplete(slot)
         return (count, true, hasTrailers)
     }
 
     private func slot(_ stream: Int32) -> RequestSlot? {
-        if let current, current.streamID == stream { return current }
-        current = session.slot(stream)?.takeUnretainedValue()
+        slotReference(stream)?.takeUnretainedValue()
+    }
+
+    @inline(__always)
+    private func slotReference(_ stream: Int32) -> Unmanaged<RequestSlot>? {
+        if currentStream == stream { return current }
+        current = session.slot(stream)
+        currentStream = stream
         return current
+    }
+
+    private func forgetCurrent() {
+        current = nil
+        currentStream = 0
     }
 
     private func note(_ limit: HTTPLimit?) {
@@ -226,22 +247,24 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     override func send(_ response: HTTPResponse, for slot: RequestSlot) {
         slot.response = response
         abuse.answered()
-        let hasData = (!response.body.isEmpty && !slot.isHeadMethod) || response.http2TrailerCount > 0
         let isQueued = loop.date.text.withUnsafeBytes { date in
             let date = response.isGRPC ? UnsafeRawBufferPointer(start: nil, count: 0) : date
             return session.submit(response, for: slot, date: date, withoutBody: slot.isHeadMethod)
         }
         if !isQueued {
             session.reset(stream: slot.streamID, isError: true)
-        } else if !hasData {
-            resetUnlessComplete(slot)
+        } else if !slot.isInputComplete {
+            slot.isAnsweredEarly = true
+            earlyAnswers += 1
         }
         needsFlush()
     }
 
-    /// After an early answer the rest of the request is not wanted. Queued behind the answer's last frame.
-    private func resetUnlessComplete(_ slot: RequestSlot) {
-        if !slot.isInputComplete { session.reset(stream: slot.streamID, isError: false) }
+    /// The last frame of an answer was written. When it came early the rest of the request is not wanted; told only now,
+    /// because nghttp2 sends nothing more on a stream once its reset is queued.
+    func answerSent(_ stream: Int32) {
+        guard earlyAnswers > 0, let slot = slot(stream), !slot.isInputComplete else { return }
+        session.reset(stream: stream, isError: false)
     }
 
     override func credit(_ slot: RequestSlot, _ bytes: Int) {
@@ -255,6 +278,12 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     override func abort(_ slot: RequestSlot) {
+        if slot.phase == .head {
+            // Until the header section ends nothing else can come on the connection.
+            session.endCalmly("header section too slow")
+            flushOutput()
+            return closeNow()
+        }
         session.reset(stream: slot.streamID, isError: true)
         needsFlush()
     }
@@ -269,9 +298,12 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
         }
         output.clear()
         do throws(HTTP2Session.Failure) {
-            while context.channel.isWritable, let frame = try session.nextOutput() {
+            var isWritable = context.channel.isWritable
+            while isWritable, let frame = try session.nextOutput() {
                 output.writeBytes(frame)
-                if output.readableBytes >= Self.outputBytesMax { write(context) }
+                guard output.readableBytes >= Self.outputBytesMax else { continue }
+                write(context)
+                isWritable = context.channel.isWritable
             }
         } catch {
             return closeNow()
@@ -310,7 +342,7 @@ final class HTTP2Connection: HTTPConnection, ChannelDuplexHandler {
 }
 
 extension HeaderBlock {
-    fileprivate mutating func appendHost(_ value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
+    fileprivate func appendHost(_ value: UnsafeRawBufferPointer, listBytesMax: Int) -> Bool {
         "host".utf8.withContiguousStorageIfAvailable { name in
             appendLowerCase(name: UnsafeRawBufferPointer(name), value: value, listBytesMax: listBytesMax)
         } ?? true

@@ -11,13 +11,17 @@ struct HTTP2Session: ~Copyable {
         var code: Int
     }
 
+    /// What RFC 9113 allows for SETTINGS_MAX_FRAME_SIZE (section 6.5.2) and for windows (6.9.1).
+    private static let frameBytes = 16384...16_777_215
+    private static let windowBytesMax = 2_147_483_647
+
     private let raw: OpaquePointer
 
     /// Starts a session and queues our SETTINGS.
     init(_ template: HTTP2SessionTemplate, _ limits: HTTPLimits) {
         var made: OpaquePointer?
         guard nghttp2_session_server_new2(&made, template.callbacks, nil, template.options) == 0, let made else {
-            fatalError("out of memory for a connection")
+            preconditionFailure("out of memory for a connection")
         }
         raw = made
         func entry(_ id: nghttp2_settings_id, _ value: Int) -> nghttp2_settings_entry {
@@ -25,14 +29,14 @@ struct HTTP2Session: ~Copyable {
         }
         let settings = [
             entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.concurrentStreamsMax),
-            entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.streamWindowBytes),
-            entry(NGHTTP2_SETTINGS_MAX_FRAME_SIZE, limits.frameBytesMax),
+            entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, min(limits.streamWindowBytes, Self.windowBytesMax)),
+            entry(NGHTTP2_SETTINGS_MAX_FRAME_SIZE, min(max(limits.frameBytesMax, Self.frameBytes.lowerBound), Self.frameBytes.upperBound)),
             entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits.headerListBytesMax),
         ]
         let flags = UInt8(NGHTTP2_FLAG_NONE.rawValue)
         guard nghttp2_submit_settings(raw, flags, settings, settings.count) == 0,
             nghttp2_session_set_local_window_size(raw, flags, 0, Int32(clamping: limits.connectionWindowBytes)) == 0
-        else { fatalError("HTTPLimits hold values that HTTP/2 does not allow") }
+        else { preconditionFailure("out of memory for a connection") }
     }
 
     /// Says whom the callbacks are for. Before anything is received.
