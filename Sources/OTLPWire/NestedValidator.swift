@@ -1,17 +1,8 @@
-import COTLP
-
-/// Checks, once and at the door, what protobuf-c left encoded: attributes, events, links, status, resource and scope.
+/// Checks, once and at the door, what stays encoded: attributes, events, links, status, resource and scope.
 /// After it every view reads without errors, and no value nests deeper than `nestingMax`.
 struct NestedValidator {
     /// Levels of AnyValue inside AnyValue (arrays and key-value lists); protobuf libraries stop at about 100.
     static let nestingMax = 64
-
-    static func validate(_ span: borrowing Otlp__Span) throws(WireError) {
-        for index in 0..<span.n_attributes { try keyValue(WireBytes(span.attributes[index]), depth: 0) }
-        for index in 0..<span.n_events { try message(WireBytes(span.events[index]), attributes: OTLPField.Event.attributes) }
-        for index in 0..<span.n_links { try message(WireBytes(span.links[index]), attributes: OTLPField.Link.attributes) }
-        try message(WireBytes(span.status), attributes: 0)
-    }
 
     /// A message that holds key-values in the field `attributes` (0: in none).
     static func message(_ bytes: WireBytes, attributes: UInt32) throws(WireError) {
@@ -23,7 +14,8 @@ struct NestedValidator {
         }
     }
 
-    private static func keyValue(_ bytes: WireBytes, depth: Int) throws(WireError) {
+    /// A KeyValue inside `depth` arrays and key-value lists.
+    static func keyValue(_ bytes: WireBytes, depth: Int) throws(WireError) {
         var reader = WireReader(bytes)
         while let field = try reader.next() {
             switch field.number {
