@@ -11,6 +11,7 @@ public enum OTLPField {
     public enum ArrayValue { public static let values: UInt32 = 1 }
     public enum KeyValueList { public static let values: UInt32 = 1 }
     public enum Resource { public static let attributes: UInt32 = 1, droppedAttributesCount: UInt32 = 2, entityRefs: UInt32 = 3 }
+    public enum EntityRef { public static let schemaURL: UInt32 = 1, type: UInt32 = 2, idKeys: UInt32 = 3, descriptionKeys: UInt32 = 4 }
     public enum Scope {
         public static let name: UInt32 = 1, version: UInt32 = 2, attributes: UInt32 = 3, droppedAttributesCount: UInt32 = 4
     }

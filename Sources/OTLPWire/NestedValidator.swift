@@ -4,13 +4,53 @@ struct NestedValidator {
     /// Levels of AnyValue inside AnyValue (arrays and key-value lists); protobuf libraries stop at about 100.
     static let nestingMax = 64
 
-    /// A message that holds key-values in the field `attributes` (0: in none).
-    static func message(_ bytes: WireBytes, attributes: UInt32) throws(WireError) {
+    /// Wire types of a message's known fields, and which one holds key-values: a word, so that checking a field is a shift and
+    /// a comparison.
+    struct Shape {
+        /// 0: none.
+        private(set) var attributes: UInt32 = 0
+        /// Four bits for each of the first 16 field numbers: the wire type + 1, or 0 for unknown fields, which may be anything.
+        private var wireTypes: UInt64 = 0
+
+        @inline(__always)
+        private func with(_ type: WireReader.WireType, _ fields: UInt32...) -> Shape {
+            var shape = self
+            for field in fields { shape.wireTypes |= UInt64(type.rawValue + 1) << (4 * UInt64(field)) }
+            return shape
+        }
+
+        @inline(__always)
+        private func with(attributes field: UInt32) -> Shape {
+            var shape = with(.lengthDelimited, field)
+            shape.attributes = field
+            return shape
+        }
+
+        @inline(__always)
+        func allows(_ field: WireReader.Field) -> Bool {
+            guard field.number < 16 else { return true }
+            let expected = UInt8(truncatingIfNeeded: wireTypes >> (4 * UInt64(field.number))) & 0xF
+            return expected == 0 || expected == field.type.rawValue + 1
+        }
+
+        static let resource = Shape().with(attributes: OTLPField.Resource.attributes)
+            .with(.varint, OTLPField.Resource.droppedAttributesCount).with(.lengthDelimited, OTLPField.Resource.entityRefs)
+        static let scope = Shape().with(attributes: OTLPField.Scope.attributes)
+            .with(.lengthDelimited, OTLPField.Scope.name, OTLPField.Scope.version).with(.varint, OTLPField.Scope.droppedAttributesCount)
+        static let event = Shape().with(attributes: OTLPField.Event.attributes).with(.fixed64, OTLPField.Event.timeUnixNano)
+            .with(.lengthDelimited, OTLPField.Event.name).with(.varint, OTLPField.Event.droppedAttributesCount)
+        static let link = Shape().with(attributes: OTLPField.Link.attributes)
+            .with(.lengthDelimited, OTLPField.Link.traceID, OTLPField.Link.spanID, OTLPField.Link.traceState)
+            .with(.varint, OTLPField.Link.droppedAttributesCount).with(.fixed32, OTLPField.Link.flags)
+        static let status = Shape().with(.lengthDelimited, OTLPField.Status.message).with(.varint, OTLPField.Status.code)
+    }
+
+    /// A message of the given shape, with the key-values in it.
+    static func message(_ bytes: WireBytes, _ shape: Shape) throws(WireError) {
         var reader = WireReader(bytes)
         while let field = try reader.next() {
-            guard field.number == attributes else { continue }
-            guard field.type == .lengthDelimited else { throw .wrongWireType }
-            try keyValue(field.bytes, depth: 0)
+            guard shape.allows(field) else { throw .wrongWireType }
+            if field.number == shape.attributes { try keyValue(field.bytes, depth: 0) }
         }
     }
 

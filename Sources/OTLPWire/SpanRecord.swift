@@ -131,16 +131,16 @@ struct SpanRecord: BitwiseCopyable {
                 attributes.add(from: fieldStart, to: reader.position)
             case OTLPField.Span.droppedAttributesCount: droppedAttributesCount = UInt32(truncatingIfNeeded: try field.value(.varint))
             case OTLPField.Span.events:
-                try NestedValidator.message(try field.payload(), attributes: OTLPField.Event.attributes)
+                try NestedValidator.message(try field.payload(), .event)
                 eventCount &+= 1
             case OTLPField.Span.droppedEventsCount: droppedEventsCount = UInt32(truncatingIfNeeded: try field.value(.varint))
             case OTLPField.Span.links:
-                try NestedValidator.message(try field.payload(), attributes: OTLPField.Link.attributes)
+                try NestedValidator.message(try field.payload(), .link)
                 linkCount &+= 1
             case OTLPField.Span.droppedLinksCount: droppedLinksCount = UInt32(truncatingIfNeeded: try field.value(.varint))
             case OTLPField.Span.status:
                 let status = try field.payload()
-                try NestedValidator.message(status, attributes: 0)
+                try NestedValidator.message(status, .status)
                 statusSlice = slice(status)
             case OTLPField.Span.flags: flags = UInt32(truncatingIfNeeded: try field.value(.fixed32))
             default: break

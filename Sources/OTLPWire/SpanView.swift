@@ -54,6 +54,14 @@ public struct ResourceView {
     public var encoded: WireBytes { record.pointee.resource }
     public var attributes: AttributesView { AttributesView(message: encoded, field: OTLPField.Resource.attributes) }
     public var schemaURL: WireBytes { record.pointee.schemaURL }
+    public var droppedAttributesCount: UInt32 {
+        var count: UInt32 = 0
+        var reader = WireReader(encoded)
+        while let field = try? reader.next() {
+            if field.number == OTLPField.Resource.droppedAttributesCount { count = UInt32(truncatingIfNeeded: field.scalar) }
+        }
+        return count
+    }
 }
 
 public struct ScopeView {
@@ -64,6 +72,7 @@ public struct ScopeView {
     public let schemaURL: WireBytes
     public private(set) var name = WireBytes(start: nil, count: 0)
     public private(set) var version = WireBytes(start: nil, count: 0)
+    public private(set) var droppedAttributesCount: UInt32 = 0
 
     public var attributes: AttributesView { AttributesView(message: encoded, field: OTLPField.Scope.attributes) }
 
@@ -75,6 +84,7 @@ public struct ScopeView {
         while let field = try? reader.next() {
             if field.number == OTLPField.Scope.name { name = field.bytes }
             if field.number == OTLPField.Scope.version { version = field.bytes }
+            if field.number == OTLPField.Scope.droppedAttributesCount { droppedAttributesCount = UInt32(truncatingIfNeeded: field.scalar) }
         }
     }
 }

@@ -125,14 +125,14 @@ extension TraceBatch {
             _ resource: UnsafeMutablePointer<Otlp__ResourceSpans>, arena: MessageArena, limits: DecodeLimits
         ) throws(DecodeError) {
             let record = ResourceRecord(resource: WireBytes(resource.pointee.resource), schemaURL: WireBytes(resource.pointee.schema_url))
-            try checked(record.resource, attributes: OTLPField.Resource.attributes)
+            try checked(record.resource, .resource)
             guard let resourceRecord = arena.allocate(ResourceRecord.self, count: 1) else { throw .expandsTooMuch }
             resourceRecord.initialize(to: record)
             for scopeIndex in 0..<resource.pointee.n_scope_spans {
                 guard let scope = resource.pointee.scope_spans[scopeIndex] else { continue }
                 let record = ScopeRecord(
                     scope: WireBytes(scope.pointee.scope), schemaURL: WireBytes(scope.pointee.schema_url), resource: resourceRecord)
-                try checked(record.scope, attributes: OTLPField.Scope.attributes)
+                try checked(record.scope, .scope)
                 guard let scopeRecord = arena.allocate(ScopeRecord.self, count: 1) else { throw .expandsTooMuch }
                 scopeRecord.initialize(to: record)
                 for spanIndex in 0..<scope.pointee.n_spans {
@@ -165,9 +165,9 @@ extension TraceBatch {
             count += 1
         }
 
-        private func checked(_ message: WireBytes, attributes: UInt32) throws(DecodeError) {
+        private func checked(_ message: WireBytes, _ shape: NestedValidator.Shape) throws(DecodeError) {
             do {
-                try NestedValidator.message(message, attributes: attributes)
+                try NestedValidator.message(message, shape)
             } catch {
                 throw error == .nestedTooDeep ? .nestedTooDeep : .malformed
             }
