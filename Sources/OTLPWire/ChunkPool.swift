@@ -12,7 +12,7 @@ struct ArenaChunk {
 ///
 /// Without it glibc gives the memory of each freed batch back to the system and faults it in again for the next, which costs
 /// more than decoding does. One lock per chunk taken, some 60 spans, and per arena freed.
-struct ChunkPool: ~Copyable {
+final class ChunkPool: Sendable {
     /// Size of a chunk: large enough that taking one is rare, small enough that its rest is no loss.
     static let chunkBytes = 64 * 1024
     /// Memory kept for later: what an exporter frees at once when it has written a batch of 5,000 ordinary spans.
@@ -77,7 +77,15 @@ struct ChunkPool: ~Copyable {
             }
             return UInt(bitPattern: next)
         }
-        var next = UnsafeMutablePointer<ArenaChunk>(bitPattern: surplus)
+        Self.release(UnsafeMutablePointer(bitPattern: surplus))
+    }
+
+    deinit {
+        Self.release(free.withLock { $0 }.first)
+    }
+
+    private static func release(_ chunks: UnsafeMutablePointer<ArenaChunk>?) {
+        var next = chunks
         while let chunk = next {
             next = chunk.pointee.next
             Glibc.free(chunk)
