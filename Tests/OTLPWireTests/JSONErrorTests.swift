@@ -24,14 +24,18 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""traceId":"0g""#, "traceId", .expectedHex), (#""spanId":"123""#, "spanId", .expectedHex), (#""spanId":5"#, "spanId", .expectedString),
+        (#""traceId":"0g""#, "traceId", .expectedHex), (#""spanId":"123""#, "spanId", .expectedHex),
+        (#""spanId":5"#, "spanId", .expectedString),
         (#""traceId":"3q2+7w==""#, "traceId", .expectedHex), (#""name":true"#, "name", .expectedString),
         (#""kind":"SPAN_KIND_SERVER""#, "kind", .expectedEnumNumber), (#""kind":"2""#, "kind", .expectedEnumNumber),
         (#""kind":2.5"#, "kind", .outOfRange), (#""kind":3000000000"#, "kind", .outOfRange), (#""kind":true"#, "kind", .expectedInteger),
         (#""status":{"code":"STATUS_CODE_OK"}"#, "status.code", .expectedEnumNumber),
-        (#""startTimeUnixNano":-1"#, "startTimeUnixNano", .outOfRange), (#""startTimeUnixNano":"-1""#, "startTimeUnixNano", .outOfRange),
-        (#""startTimeUnixNano":"""#, "startTimeUnixNano", .expectedInteger), (#""endTimeUnixNano":"1x""#, "endTimeUnixNano", .expectedInteger),
-        (#""endTimeUnixNano":"18446744073709551616""#, "endTimeUnixNano", .expectedInteger), (#""endTimeUnixNano":1.5"#, "endTimeUnixNano", .outOfRange),
+        (#""startTimeUnixNano":-1"#, "startTimeUnixNano", .outOfRange),
+        (#""startTimeUnixNano":"-1""#, "startTimeUnixNano", .outOfRange),
+        (#""startTimeUnixNano":"""#, "startTimeUnixNano", .expectedInteger),
+        (#""endTimeUnixNano":"1x""#, "endTimeUnixNano", .expectedInteger),
+        (#""endTimeUnixNano":"18446744073709551616""#, "endTimeUnixNano", .expectedInteger),
+        (#""endTimeUnixNano":1.5"#, "endTimeUnixNano", .outOfRange),
         (#""flags":4294967296"#, "flags", .outOfRange), (#""flags":-1"#, "flags", .outOfRange), (#""flags":{}"#, "flags", .expectedInteger),
         (#""attributes":{}"#, "attributes", .expectedArray), (#""attributes":[[]]"#, "attributes[0]", .expectedObject),
         (#""attributes":[{},{"value":7}]"#, "attributes[1].value", .expectedObject),

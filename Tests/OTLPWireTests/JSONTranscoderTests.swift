@@ -140,7 +140,8 @@ import Testing
 
     @Test func largeDocumentsGetPaddedLengthsThatDecodeTheSame() throws {
         let one = #"{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","name":"n"}"#
-        let json = #"{"resourceSpans":[{"scopeSpans":[{"spans":["# + [String](repeating: one, count: 5_000).joined(separator: ",") + "]}]}]}"
+        let spans = [String](repeating: one, count: 5_000).joined(separator: ",")
+        let json = #"{"resourceSpans":[{"scopeSpans":[{"spans":["# + spans + "]}]}]}"
         let batch = try decode(try transcode(json))
         #expect(batch.spanCount == 5_000)
         #expect((0..<5_000).allSatisfy { batch[$0].name.equals("n") })
