@@ -55,7 +55,33 @@ struct NestedValidator {
     }
 
     /// A KeyValue inside `depth` arrays and key-value lists.
+    @inline(__always)
     static func keyValue(_ bytes: WireBytes, depth: Int) throws(WireError) {
+        if isPlain(bytes) { return }
+        try anyKeyValue(bytes, depth: depth)
+    }
+
+    /// Whether `bytes` are a KeyValue as nearly all are: key, then value, each shorter than 128 bytes, and the value a single
+    /// string, boolean, small integer or double. Spares most attributes the general way, which accepts all of these too.
+    @inline(__always)
+    static func isPlain(_ bytes: WireBytes) -> Bool {
+        guard let start = bytes.baseAddress, bytes.count >= 6 else { return false }
+        let keyLength = Int(start.load(fromByteOffset: 1, as: UInt8.self))
+        // Key, its header, the value's header, and at least two bytes of value.
+        guard start.load(as: UInt8.self) == 0x0A, keyLength < 0x80, keyLength &+ 6 <= bytes.count else { return false }
+        let value = start + keyLength + 2
+        let valueLength = Int(value.load(fromByteOffset: 1, as: UInt8.self))
+        guard value.load(as: UInt8.self) == 0x12, valueLength < 0x80, keyLength &+ valueLength &+ 4 == bytes.count else { return false }
+        let second = Int(value.load(fromByteOffset: 3, as: UInt8.self))
+        switch value.load(fromByteOffset: 2, as: UInt8.self) {
+        case 0x0A: return second < 0x80 && second &+ 2 == valueLength
+        case 0x10, 0x18: return second < 0x80 && valueLength == 2
+        case 0x21: return valueLength == 9
+        default: return false
+        }
+    }
+
+    private static func anyKeyValue(_ bytes: WireBytes, depth: Int) throws(WireError) {
         var reader = WireReader(bytes)
         while let field = try reader.next() {
             switch field.number {

@@ -87,6 +87,28 @@ final class Account: ByteAccount {
         #expect(decodeError(Wire.request(Array(spans.dropLast())), limits: limits) == nil)
     }
 
+    /// The short cut for ordinary attributes must not accept what the general way, which an unknown field forces, refuses.
+    @Test func theShortCutForPlainAttributesAcceptsNothingElse() throws {
+        var random = SeededRandom(seed: 15)
+        let values: [Fields] = [
+            Wire.text(1, "v"), Wire.text(1, ""), Wire.number(2, 1), Wire.number(3, 127), Wire.fixed64(4, 7), Wire.number(3, 300),
+        ]
+        var plain = 0
+        for _ in 0..<20_000 {
+            var attribute = Wire.attribute("k", value: values[Int.random(in: 0..<values.count, using: &random)])
+            for _ in 0..<Int.random(in: 0...2, using: &random) {
+                let position = Int.random(in: 0..<attribute.count, using: &random)
+                attribute[position] = [0, 1, 2, 9, 0x0A, 0x12, 0x10, 0x18, 0x21, 0x80, 0xFF, UInt8.random(in: 0...255, using: &random)]
+                    .randomElement(using: &random) ?? 0
+            }
+            guard attribute.withUnsafeBytes({ NestedValidator.isPlain($0) }) else { continue }
+            plain += 1
+            let unknown = Wire.number(1_000, 1)
+            #expect(decodeError(Wire.request(spanFields: Wire.bytes(9, unknown + attribute))) == nil)
+        }
+        #expect(plain > 2_000)
+    }
+
     @Test(arguments: [UInt8(3), 4, 6, 7])
     func groupsAndUnknownWireTypesAreRefusedAtEveryLevel(type: UInt8) {
         let bad = Wire.any(100, type: type)
