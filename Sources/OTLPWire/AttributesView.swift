@@ -128,7 +128,7 @@ public struct AttributesView: Sequence, IteratorProtocol {
 
     /// The value of the first attribute with this key.
     public func first(_ key: StaticString) -> AnyValueView? {
-        for attribute in self where attribute.key.equals(key) { return attribute.value }
+        for attribute in self where attribute.key.matches(key) { return attribute.value }
         return nil
     }
 
@@ -141,7 +141,7 @@ public struct AttributesView: Sequence, IteratorProtocol {
 
 extension WireBytes {
     @inline(__always)
-    public func equals(_ text: StaticString) -> Bool {
+    public func matches(_ text: StaticString) -> Bool {
         count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
     }
 }
