@@ -8,37 +8,33 @@
 /// ```
 /// Consecutive spans of one scope or resource share its entry. A value left out is the default; 64-bit integers are strings.
 public struct OTLPJSONWriter {
-    private var resource: UnsafeRawPointer?
-    private var scope: UnsafeRawPointer?
-    private var hasStarted = false
+    /// Of the span written last.
+    private var resource: UnsafePointer<ResourceRecord>?
+    private var scope: UnsafePointer<ScopeRecord>?
 
     public init() {}
 
     /// Appends `span`. Until `finish`, the batches of all spans must be held: entries are told apart by their addresses.
     public mutating func add(_ span: SpanView, to output: inout OutputBuffer) {
-        let spanResource = span.resource
-        let spanScope = span.scope
-        let isSameResource = resource == spanResource.identity
-        if isSameResource, scope == spanScope.identity {
+        if scope == span.scopeRecord {
             output.append(",")
         } else {
-            if isSameResource {
+            if resource == span.scopeRecord.pointee.resource {
                 output.append("]},")
             } else {
-                output.append(hasStarted ? "]}]}," : #"{"resourceSpans":["#)
-                Self.open(spanResource, to: &output)
+                output.append(resource == nil ? #"{"resourceSpans":["# : "]}]},")
+                Self.open(span.resource, to: &output)
             }
-            Self.open(spanScope, to: &output)
+            Self.open(span.scope, to: &output)
         }
-        hasStarted = true
-        resource = spanResource.identity
-        scope = spanScope.identity
+        scope = span.scopeRecord
+        resource = span.scopeRecord.pointee.resource
         Self.append(span, to: &output)
     }
 
     /// Ends the document; the writer can be used for another one.
     public mutating func finish(_ output: inout OutputBuffer) {
-        output.append(hasStarted ? "]}]}]}" : #"{"resourceSpans":[]}"#)
+        output.append(resource == nil ? #"{"resourceSpans":[]}"# : "]}]}]}")
         self = OTLPJSONWriter()
     }
 

@@ -1,6 +1,7 @@
 /// One span of a decoded request: a pointer into the arena that its `TraceBatch` owns, valid as long as that batch is held.
 public struct SpanView: BitwiseCopyable {
     let record: UnsafePointer<SpanRecord>
+    var scopeRecord: UnsafePointer<ScopeRecord> { record.pointee.scope }
 
     public var traceID: TraceID { record.pointee.traceID }
     public var spanID: SpanID { record.pointee.spanID }
@@ -25,8 +26,8 @@ public struct SpanView: BitwiseCopyable {
     public var linkCount: Int { Int(record.pointee.linkCount) }
     public var status: StatusView { StatusView(record.pointee.status) }
 
-    public var scope: ScopeView { ScopeView(record: record.pointee.scope) }
-    public var resource: ResourceView { ResourceView(record: record.pointee.scope.pointee.resource) }
+    public var scope: ScopeView { ScopeView(record: scopeRecord) }
+    public var resource: ResourceView { ResourceView(record: scopeRecord.pointee.resource) }
 
     public func event(at index: Int) -> EventView { EventView(record.pointee.event(at: index)) }
 
