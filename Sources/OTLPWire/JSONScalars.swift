@@ -18,9 +18,9 @@ enum JSONScalars {
 
     /// A double written as a string: protobuf's three names, or a JSON number.
     static func double(_ text: WireBytes) -> Double? {
-        if text.equals("NaN") { return .nan }
-        if text.equals("Infinity") { return .infinity }
-        if text.equals("-Infinity") { return -.infinity }
+        if text.matches("NaN") { return .nan }
+        if text.matches("Infinity") { return .infinity }
+        if text.matches("-Infinity") { return -.infinity }
         // Swift's reader would also take hexadecimal and other names.
         guard text.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || "+-.eE".utf8.contains($0) }) else { return nil }
         guard let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite else { return nil }

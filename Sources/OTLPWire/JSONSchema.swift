@@ -187,7 +187,7 @@ struct JSONSchema: @unchecked Sendable {
     }
 
     private static func sameName(_ one: StaticString, _ other: StaticString) -> Bool {
-        WireBytes(start: one.utf8Start, count: one.utf8CodeUnitCount).equals(other)
+        WireBytes(start: one.utf8Start, count: one.utf8CodeUnitCount).matches(other)
     }
 
     @inline(__always)

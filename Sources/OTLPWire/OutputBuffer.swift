@@ -160,7 +160,7 @@ public struct OutputBuffer: ~Copyable, @unchecked Sendable {
     }
 
     private static func allocated(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer {
-        guard let memory else { fatalError("out of memory") }
+        guard let memory else { preconditionFailure("out of memory") }
         return memory
     }
 }
