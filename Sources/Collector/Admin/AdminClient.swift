@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -51,8 +52,9 @@ enum AdminClient {
     }
 
     private static func reason(_ error: any Error) -> String {
-        guard let connection = error as? NIOConnectionError, let first = connection.connectionErrors.first else { return "\(error)" }
-        return "\(first.error)"
+        let cause = (error as? NIOConnectionError)?.connectionErrors.first?.error ?? error
+        guard let failed = cause as? IOError else { return "\(cause)" }
+        return strerror(failed.errnoCode).map { String(cString: $0) } ?? "error \(failed.errnoCode)"
     }
 }
 

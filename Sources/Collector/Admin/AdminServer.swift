@@ -14,16 +14,18 @@ struct AdminPage: Sendable {
 struct AdminServer: Sendable {
     private let server: HTTPServer
 
+    /// Its requests and connections are not counted: the metrics of the HTTP server are about data.
+    ///
     /// Throws `HTTPServerStartError` when the address cannot be used.
     static func start(
-        _ page: AdminPage, at endpoint: Endpoint, group: any EventLoopGroup, registry: MetricRegistry
+        _ page: AdminPage, at endpoint: Endpoint, group: any EventLoopGroup
     ) async throws -> AdminServer {
         var limits = HTTPLimits()
         limits.connectionsMax = CollectorLimits.adminConnectionsMax
         let server = try await HTTPServer.start(
             group: group, settings: HTTPServerSettings(host: endpoint.host, port: endpoint.port, limits: limits),
             budget: FixedByteBudget(bytes: CollectorLimits.adminConnectionsMax * CollectorLimits.adminBodyBytesMax),
-            registry: registry
+            registry: MetricRegistry()
         ) { _ in AdminService(page) }
         return AdminServer(server: server)
     }
@@ -31,7 +33,7 @@ struct AdminServer: Sendable {
     var localAddress: SocketAddress { server.localAddress }
 
     func shutdown() async {
-        await server.shutdown(deadline: .now + CollectorLimits.adminShutdown)
+        await server.shutdown(within: TimeAmount(CollectorLimits.adminShutdown))
     }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 
 struct HealthCheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

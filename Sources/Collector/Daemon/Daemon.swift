@@ -44,7 +44,7 @@ final class Daemon: Sendable {
         switch event {
         case .stop:
             phase.withLock { $0 = .stopping }
-            logger.info("stopping: requests in flight and exports are finished", metadata: ["within": "\(service.shutdownTimeout)"])
+            logger.info("stopping: requests in flight and exports are finished", metadata: ["within": "\(service.shutdownTimeout.configurationText)"])
             DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(service.shutdownTimeout + CollectorLimits.exitGrace)) {
                 self.end("not stopped within shutdown_timeout: ending now, what was not exported is lost")
             }
@@ -99,7 +99,7 @@ final class Daemon: Sendable {
             }
             servers.append(
                 try await Self.starting("extensions.health_check") {
-                    try await AdminServer.start(page, at: health.endpoint, group: group, registry: registry)
+                    try await AdminServer.start(page, at: health.endpoint, group: group)
                 })
         }
         if service.metricsLevel != .none {
@@ -108,7 +108,7 @@ final class Daemon: Sendable {
             }
             servers.append(
                 try await Self.starting("service.telemetry.metrics") {
-                    try await AdminServer.start(page, at: service.metricsAddress, group: group, registry: registry)
+                    try await AdminServer.start(page, at: service.metricsAddress, group: group)
                 })
         }
         return servers
