@@ -10,7 +10,9 @@ import Testing
         #expect(Endpoint(text) == expected)
     }
 
-    @Test(arguments: ["", ":", "localhost", "localhost:", "localhost:x", "localhost:65536", "localhost:-1", "localhost:+1", "::1:4317", "[]:1"])
+    @Test(arguments: [
+        "", ":", "localhost", "localhost:", "localhost:x", "localhost:65536", "localhost:-1", "localhost:+1", "::1:4317", "[]:1",
+    ])
     func everythingElseIsNoEndpoint(_ text: String) {
         #expect(Endpoint(text) == nil)
     }

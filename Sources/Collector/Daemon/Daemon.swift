@@ -44,7 +44,9 @@ final class Daemon: Sendable {
         switch event {
         case .stop:
             phase.withLock { $0 = .stopping }
-            logger.info("stopping: requests in flight and exports are finished", metadata: ["within": "\(service.shutdownTimeout.configurationText)"])
+            logger.info(
+                "stopping: requests in flight and exports are finished",
+                metadata: ["within": "\(service.shutdownTimeout.configurationText)"])
             DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(service.shutdownTimeout + CollectorLimits.exitGrace)) {
                 self.end("not stopped within shutdown_timeout: ending now, what was not exported is lost")
             }
