@@ -14,7 +14,7 @@ enum ComponentCatalogue {
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
-        "nop": nopExporter
+        "nop": nopExporter, "sqlite": sqliteExporter, "timescaledb": timescaleDBExporter,
     ]
 
     private static let healthCheck = "health_check"
@@ -86,4 +86,24 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
 private func nopExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
     section.finish()
     return ExporterBlueprint(destination: "nowhere (nop)") { _ in NopExporter<SpanBatch>(id: id) }
+}
+
+private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
+    let config = SQLiteConfig(from: section)
+    return ExporterBlueprint(
+        destination: "SQLite, file \(config.path)",
+        migrate: { logger in try SQLiteExporter.migrate(config: config, logger: logger) },
+        make: { context in
+            SQLiteExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+        })
+}
+
+private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
+    let config = TimescaleDBConfig(from: section)
+    return ExporterBlueprint(
+        destination: "PostgreSQL",
+        migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
+        make: { context in
+            TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+        })
 }
