@@ -67,6 +67,7 @@ let package = Package(
             ] + nio,
             swiftSettings: strict),
 
+        tests("CollectorTests", ["Collector", "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry"] + nio),
         tests("SelfTelemetryTests", ["SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),

@@ -54,16 +54,19 @@ public struct ConfigurationError: Error, CustomStringConvertible {
 final class ProblemList {
     private var found: [ConfigProblem] = []
     private var seen: Set<ConfigProblem> = []
-    private var suppressed = 0
+    private var isCutOff = false
     /// Files in the order they were given, so that problems are listed in that order.
     var fileOrder: [String] = []
 
+    /// No further problem would be listed: what is costly to say need not be worked out.
+    var isFull: Bool { found.count >= ConfigurationLimits.problemsMax }
+
     func add(_ problem: ConfigProblem) {
-        guard seen.insert(problem).inserted else { return }
-        guard found.count < ConfigurationLimits.problemsMax else {
-            suppressed += 1
+        guard !isFull else {
+            isCutOff = true
             return
         }
+        guard seen.insert(problem).inserted else { return }
         found.append(problem)
     }
 
@@ -84,8 +87,8 @@ final class ProblemList {
         var list = found.enumerated()
             .sorted { rank($0.offset, $0.element.location) < rank($1.offset, $1.element.location) }
             .map(\.element)
-        if suppressed > 0, let last = list.last {
-            list.append(ConfigProblem(.error, at: SourceLocation(file: last.location.file), "\(suppressed) more problems are not listed"))
+        if isCutOff, let last = list.last {
+            list.append(ConfigProblem(.error, at: SourceLocation(file: last.location.file), "more problems are not listed"))
         }
         return list
     }

@@ -15,6 +15,7 @@ public final class ConfigSection {
     private var finished = false
     /// What was read, defaults included, in the order of reading: what `print-config` shows.
     private(set) var effective: [(key: String, value: EffectiveValue)] = []
+    private var recorded: [String: Int] = [:]
 
     init(path: String, location: SourceLocation, entries: [ConfigNode.Entry], problems: ProblemList) {
         self.path = path
@@ -235,9 +236,11 @@ public final class ConfigSection {
     public func finish() {
         guard !finished else { return }
         ignore()
+        // Of equally near keys, one that is not written yet is the likelier.
+        let candidates = known.subtracting(order).sorted() + known.sorted()
         for key in order where !known.contains(key) {
             guard let entry = entries[key] else { continue }
-            let hint = KeySuggestion.hint(for: key, among: known.subtracting(order).sorted() + known.sorted())
+            let hint = problems.isFull ? "" : KeySuggestion.hint(for: key, among: candidates)
             problems.error(at: entry.keyLocation, "\(path.isEmpty ? "" : "\(path): ")unknown key '\(Self.shortened(key))'\(hint)")
         }
         for child in children { child.finish() }
@@ -321,9 +324,10 @@ public final class ConfigSection {
     }
 
     private func record(_ key: String, _ value: EffectiveValue) {
-        if let index = effective.firstIndex(where: { $0.key == key }) {
+        if let index = recorded[key] {
             effective[index].value = value
         } else {
+            recorded[key] = effective.count
             effective.append((key, value))
         }
     }

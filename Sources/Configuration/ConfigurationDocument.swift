@@ -38,6 +38,8 @@ public final class ConfigurationDocument {
 
     public func component(_ kind: Kind, _ id: ComponentID) -> Component? { all(kind).first { $0.id == id } }
 
+    private func ids(_ kind: Kind) -> Set<ComponentID> { Set(all(kind).map(\.id)) }
+
     /// Reads and merges the files, lays the `--set` overrides over them, expands references. Throws when that cannot be done at all:
     /// a file is missing or no YAML.
     public static func load(
@@ -113,6 +115,7 @@ public final class ConfigurationDocument {
     private static func components(of kind: Kind, _ root: ConfigSection, types: [String]) -> [Component] {
         guard let section = root.section(kind.rawValue) else { return [] }
         var list: [Component] = []
+        var places: [ComponentID: String] = [:]
         for key in section.keys {
             let known = section.section(key)
             guard let id = ComponentID(key) else {
@@ -120,8 +123,8 @@ public final class ConfigurationDocument {
                 continue
             }
             guard let known else { continue }
-            if let same = list.first(where: { $0.id == id }) {
-                section.problem("is the same as '\(same.section.path)'", at: key)
+            if let same = places.updateValue(known.path, forKey: id) {
+                section.problem("is the same component as \(same)", at: key)
             }
             if !types.contains(id.type) {
                 let hint = KeySuggestion.hint(for: id.type, among: types)
@@ -137,6 +140,7 @@ public final class ConfigurationDocument {
     /// Every reference has its component, and every component a reference (unless what is wrong with it was said already).
     private func checkReferences(_ builtIn: BuiltIn) {
         var used: [Kind: Set<ComponentID>] = [:]
+        let defined = Dictionary(uniqueKeysWithValues: Kind.allCases.map { ($0, ids($0)) })
         func check(_ kind: Kind, _ references: [ComponentReference], path: String) {
             var seen: Set<ComponentID> = []
             for reference in references {
@@ -144,8 +148,8 @@ public final class ConfigurationDocument {
                 if !seen.insert(reference.id).inserted {
                     problems.error(at: reference.location, "\(path): '\(reference.id)' is listed twice")
                 }
-                guard component(kind, reference.id) == nil else { continue }
-                let hint = KeySuggestion.hint(for: reference.id.description, among: all(kind).map(\.id.description))
+                guard defined[kind]?.contains(reference.id) != true else { continue }
+                let hint = problems.isFull ? "" : KeySuggestion.hint(for: reference.id.description, among: all(kind).map(\.id.description))
                 problems.error(at: reference.location, "\(path): '\(reference.id)' is not defined under \(kind.rawValue)\(hint)")
             }
         }

@@ -66,3 +66,8 @@ enum DurationText {
         return out
     }
 }
+
+extension Duration {
+    /// As the configuration writes it: `1m30s`.
+    public var configurationText: String { DurationText.format(self) }
+}

@@ -1,5 +1,5 @@
 /// The `service` part of the configuration: what runs, and how the collector reports about itself.
-public struct ServiceConfig {
+public struct ServiceConfig: Sendable {
     public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warn, error }
     public enum LogEncoding: String, CaseIterable, Sendable { case console, json }
     public enum MetricsLevel: String, CaseIterable, Sendable { case none, basic, normal, detailed }
@@ -7,8 +7,8 @@ public struct ServiceConfig {
     public let logLevel: LogLevel
     public let logEncoding: LogEncoding
     public let metricsLevel: MetricsLevel
-    /// `host:port` of the Prometheus endpoint.
-    public let metricsAddress: String
+    /// Of the Prometheus endpoint.
+    public let metricsAddress: Endpoint
     /// From the first signal until the process gives up waiting for requests and exports.
     public let shutdownTimeout: Duration
     public let extensions: [ComponentReference]
@@ -22,7 +22,7 @@ public struct ServiceConfig {
         logEncoding = logs.choice("encoding", default: .console)
         let metrics = telemetry.section("metrics") ?? telemetry.absent("metrics")
         metricsLevel = metrics.choice("level", default: .normal)
-        metricsAddress = metrics.string("address", default: "localhost:8888")
+        metricsAddress = metrics.endpoint("address", default: Endpoint(host: "localhost", port: 8888))
         shutdownTimeout = section.duration("shutdown_timeout", default: .seconds(15))
         if section.has("write_ahead_log") {
             section.problem("the write-ahead log is not built in yet: remove the key", at: "write_ahead_log")
@@ -34,13 +34,13 @@ public struct ServiceConfig {
 }
 
 /// A component's id where something refers to it.
-public struct ComponentReference {
+public struct ComponentReference: Sendable {
     public let id: ComponentID
     let location: SourceLocation
 }
 
 /// One of `service.pipelines`: receivers, then processors in order, then all exporters.
-public struct PipelineConfig {
+public struct PipelineConfig: Sendable {
     /// `traces` or `traces/name`.
     public let id: ComponentID
     public let receivers: [ComponentReference]

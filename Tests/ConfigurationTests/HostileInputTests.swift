@@ -63,6 +63,24 @@ struct SplitMix64: RandomNumberGenerator {
         #expect(TestCatalogue.messages(text) == [])
     }
 
+    /// Work must not grow with the square of what a file lists.
+    @Test(.timeLimit(.minutes(1)), arguments: ["unknown keys", "unused components", "unknown references"])
+    func aFileOfTwentyThousandEntriesIsReadInTime(_ kind: String) {
+        let numbers = 0..<20_000
+        let text: String
+        switch kind {
+        case "unknown keys":
+            text = minimal.replacing("  debug:\n", with: "  debug:\n" + numbers.map { "    key\($0): 1\n" }.joined())
+        case "unused components":
+            text = minimal.replacing("  debug:\n", with: "  debug:\n" + numbers.map { "  debug/\($0):\n" }.joined())
+        default:
+            text = minimal.replacing("[debug]", with: "[\(numbers.map { "debug/\($0)" }.joined(separator: ", "))]")
+        }
+        let messages = TestCatalogue.messages(text)
+        #expect(messages.count == ConfigurationLimits.problemsMax + 1)
+        #expect(messages.last?.hasSuffix("more problems are not listed") == true)
+    }
+
     @Test func everyTruncationAndByteFlipOfAFileEndsWithoutATrap() {
         let source = Array("""
             receivers: &r

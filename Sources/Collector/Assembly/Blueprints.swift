@@ -1,0 +1,61 @@
+import Configuration
+import Logging
+import NIOCore
+import Pipeline
+import SelfTelemetry
+
+typealias TraceConsumer = any Consumer<SpanBatch>
+typealias TraceStage = any Consumer<SpanBatch> & Component
+
+/// What components are made with.
+struct ComponentContext: Sendable {
+    let group: any EventLoopGroup
+    let budget: MemoryBudget
+    let registry: MetricRegistry
+    let loggers: LoggerFactory
+}
+
+/// A decoded receiver: ready to be made once it is known what comes after it.
+struct ReceiverBlueprint: Sendable {
+    let make: @Sendable (ComponentContext, TraceConsumer) -> MadeReceiver
+}
+
+struct MadeReceiver: Sendable {
+    let component: any Component
+    /// Where clients reach it, once it has started.
+    let addresses: @Sendable () -> [ClientAddress]
+}
+
+/// An endpoint as an SDK's environment variables want it.
+struct ClientAddress: Sendable {
+    let url: String
+    /// `OTEL_EXPORTER_OTLP_PROTOCOL`: `grpc` or `http/protobuf`.
+    let sdkProtocol: String
+}
+
+struct ProcessorBlueprint: Sendable {
+    let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
+}
+
+struct ExporterBlueprint: Sendable {
+    /// Where the data goes, for people, without credentials: `sqlite ./data/telemetry.db`.
+    let destination: String
+    /// Brings the schema up to date and says what it did; nil when there is none.
+    var migrate: (@Sendable (Logger) throws -> String)?
+    let make: @Sendable (ComponentContext) -> TraceStage
+}
+
+/// Everything the configuration asks for, decoded; nothing is running yet.
+struct Blueprints: Sendable {
+    struct Pipeline: Sendable {
+        let receivers: [ComponentID]
+        let processors: [ComponentID]
+        let exporters: [ComponentID]
+    }
+
+    var receivers: [ComponentID: ReceiverBlueprint] = [:]
+    var processors: [ComponentID: ProcessorBlueprint] = [:]
+    var exporters: [ComponentID: ExporterBlueprint] = [:]
+    var healthCheck: HealthCheckConfig?
+    var pipelines: [Pipeline] = []
+}

@@ -1,0 +1,109 @@
+import Configuration
+import Exporters
+import OTLPReceiver
+import Pipeline
+
+/// The one place that names concrete components: a line per component type.
+enum ComponentCatalogue {
+    private static let receivers: [String: @Sendable (ConfigSection, _ id: String) -> ReceiverBlueprint] = [
+        "otlp": otlpReceiver
+    ]
+
+    private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
+        "batch": batchProcessor
+    ]
+
+    private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
+        "nop": nopExporter, "sqlite": sqliteExporter, "timescaledb": timescaleDBExporter,
+    ]
+
+    private static let healthCheck = "health_check"
+
+    static let builtIn = ConfigurationDocument.BuiltIn(
+        types: [
+            .receivers: Array(receivers.keys), .processors: Array(processors.keys), .exporters: Array(exporters.keys),
+            .extensions: [healthCheck],
+        ],
+        signals: ["traces"])
+
+    /// Decodes every component of a configuration. Problems are kept by the document; `ConfigurationDocument.check` throws them.
+    static func decode(_ document: ConfigurationDocument) -> Blueprints {
+        var blueprints = Blueprints()
+        for component in document.all(.receivers) {
+            blueprints.receivers[component.id] = receivers[component.id.type]?(component.section, component.id.description)
+        }
+        for component in document.all(.processors) {
+            blueprints.processors[component.id] = processors[component.id.type]?(component.section, component.id.description)
+        }
+        for component in document.all(.exporters) {
+            blueprints.exporters[component.id] = exporters[component.id.type]?(component.section, component.id.description)
+        }
+        for component in document.all(.extensions) where component.id.type == healthCheck {
+            if blueprints.healthCheck != nil { component.section.problem("only one health_check can be configured") }
+            blueprints.healthCheck = HealthCheckConfig(from: component.section)
+        }
+        blueprints.pipelines = document.service.pipelines.map {
+            Blueprints.Pipeline(receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
+        }
+        return blueprints
+    }
+}
+
+// MARK: Receivers
+
+private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlueprint {
+    let config = OTLPReceiverConfig(from: section)
+    var listeners: [(sdkProtocol: String, host: String)] = []
+    if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
+    if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
+    return ReceiverBlueprint { [listeners] context, next in
+        let receiver = OTLPReceiver(
+            id: id, config: config, next: next, group: context.group, budget: context.budget, registry: context.registry,
+            logger: context.loggers.logger("receivers.\(id)"))
+        return MadeReceiver(component: receiver) {
+            // The real port: the configured one may be 0.
+            zip(listeners, receiver.localAddresses).compactMap { listener, address in
+                address.port.map {
+                    ClientAddress(
+                        url: "http://\(Endpoint(host: listener.host, port: $0).asSeenLocally)", sdkProtocol: listener.sdkProtocol)
+                }
+            }
+        }
+    }
+}
+
+// MARK: Processors
+
+private func batchProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = BatchConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        BatchProcessor(id: id, settings: config.settings, next: next, registry: context.registry)
+    }
+}
+
+// MARK: Exporters
+
+private func nopExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
+    section.finish()
+    return ExporterBlueprint(destination: "nowhere (nop)") { _ in NopExporter<SpanBatch>(id: id) }
+}
+
+private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
+    let config = SQLiteConfig(from: section)
+    return ExporterBlueprint(
+        destination: "SQLite, file \(config.path)",
+        migrate: { logger in try SQLiteExporter.migrate(config: config, logger: logger) },
+        make: { context in
+            SQLiteExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+        })
+}
+
+private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
+    let config = TimescaleDBConfig(from: section)
+    return ExporterBlueprint(
+        destination: "PostgreSQL",
+        migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
+        make: { context in
+            TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+        })
+}

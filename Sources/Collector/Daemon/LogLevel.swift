@@ -1,0 +1,14 @@
+import Configuration
+import Logging
+
+extension ServiceConfig.LogLevel {
+    /// swift-log's level of the same meaning.
+    var swiftLogLevel: Logger.Level {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .warn: .warning
+        case .error: .error
+        }
+    }
+}
