@@ -94,7 +94,8 @@ import Testing
             var output = OutputBuffer()
             let isWhole = writer.appendAttributes(reference.span.attributes, to: &output)
             texts.append(isWhole ? output.withBytes { String(decoding: $0, as: UTF8.self) } : nil)
-            if !isWhole { #expect(output.isEmpty) }
+            let isEmpty = output.isEmpty
+            if !isWhole { #expect(isEmpty) }
         }
         #expect(texts == [nil, #"{"a":1,"b":2}"#])
     }

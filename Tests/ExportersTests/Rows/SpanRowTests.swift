@@ -67,7 +67,7 @@ import Testing
         #expect(try row(start: 0, end: Model.noon).durationMilliseconds == 0)
     }
 
-    @Test(arguments: [(0, UInt64.max), (UInt64.max, 0), (UInt64.max, UInt64.max), (1, UInt64.max), (1 << 63, 1)])
+    @Test(arguments: [(0, .max), (.max, 0), (.max, .max), (1, .max), (1 << 63, 1)] as [(UInt64, UInt64)])
     func startAndEndComeBackExactlyFromAnyTimes(start: UInt64, end: UInt64) throws {
         let row = try row(start: start, end: end)
         #expect(UInt64(bitPattern: row.startUnixNano) == start)

@@ -3,7 +3,7 @@ import OTLPWire
 import Pipeline
 
 /// An OTLP value as tests write it down; the independent side of every comparison.
-indirect enum ModelValue: Equatable {
+indirect enum ModelValue: Equatable, Sendable {
     case absent
     case string([UInt8])
     case bool(Bool)
@@ -41,7 +41,7 @@ indirect enum ModelValue: Equatable {
     }
 }
 
-struct ModelAttribute: Equatable {
+struct ModelAttribute: Equatable, Sendable {
     var key: [UInt8]
     var value: ModelValue
 
@@ -55,14 +55,14 @@ struct ModelAttribute: Equatable {
     }
 }
 
-struct ModelEvent: Equatable {
+struct ModelEvent: Equatable, Sendable {
     var time: UInt64 = 0
     var name: [UInt8] = []
     var attributes: [ModelAttribute] = []
     var dropped: UInt32 = 0
 }
 
-struct ModelLink: Equatable {
+struct ModelLink: Equatable, Sendable {
     var traceID: [UInt8] = Array(repeating: 7, count: 16)
     var spanID: [UInt8] = Array(repeating: 8, count: 8)
     var traceState: [UInt8] = []
@@ -71,7 +71,7 @@ struct ModelLink: Equatable {
     var flags: UInt32 = 0
 }
 
-struct ModelSpan: Equatable {
+struct ModelSpan: Equatable, Sendable {
     var traceID: [UInt8] = Array(1...16)
     var spanID: [UInt8] = Array(1...8)
     var parentSpanID: [UInt8] = []

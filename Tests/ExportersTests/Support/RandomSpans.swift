@@ -41,8 +41,8 @@ struct RandomSpans {
 
     mutating func double() -> Double {
         let special: [Double] = [
-            0, -0.0, 1, -1, 0.1, 1e22, 1e300, -1.7976931348623157e308, 5e-324, 2.2250738585072014e-308, .nan, .infinity, -.infinity,
-            9_007_199_254_740_993, 1e15, 123456789012345680, 1e-7, 0.3,
+            0, -0.0, 1, -1, 0.1, 1e22, 1e300, -1.7976931348623157e308, .leastNonzeroMagnitude, .leastNormalMagnitude, .nan, .infinity, -.infinity,
+            9_007_199_254_740_992, 1e15, 123456789012345680, 1e-7, 0.3,
         ]
         return below(2) == 0 ? special[below(special.count)] : Double(bitPattern: next())
     }
