@@ -74,10 +74,12 @@ final class TestDatabase {
 
     func count(_ table: String) throws -> Int { Int(try value("select count(*) from \(table)") ?? "") ?? -1 }
 
-    /// A window that takes the model's fixed times for recent.
+    /// A window that takes the model's fixed times for recent, and no background job that thinks otherwise.
     func config(_ options: ConnectionOptions? = nil) -> TimescaleDBConfig {
         var config = TimescaleDBConfig(connection: options ?? self.options)
         config.timestampWindow = CopyFile.window
+        config.compressAfter = .zero
+        config.retention = .zero
         return config
     }
 
