@@ -70,7 +70,7 @@ let package = Package(
         tests("SelfTelemetryTests", ["SelfTelemetry"]),
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
-        tests("OTLPWireTests", ["OTLPWire"]),
+        tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
         tests("PipelineTests", ["Pipeline", "OTLPWire", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests("ExportersTests", ["Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),
