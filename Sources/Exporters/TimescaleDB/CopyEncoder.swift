@@ -87,9 +87,12 @@ struct CopyEncoder: ~Copyable {
     }
 
     /// Appends one row. Spans must come in the order of the batch given to `begin`.
+    ///
+    /// - Parameter genAI: what the span adds as an LLM call; nil for all others.
     @inline(__always)
-    mutating func append(_ reference: SpanReference) {
-        let row = SpanRow(reference, window: window)
+    mutating func append(_ reference: SpanReference, genAI: GenAIColumns? = nil) {
+        var row = SpanRow(reference, window: window)
+        row.genAI = genAI
         let span = row.span
         if span.resource.identity != resourceIdentity { startResource(span.resource) }
         if scopeIdentity != span.scopeIdentity { startScope(span.scope) }
