@@ -1,6 +1,6 @@
 /// The schema, by the names of the database contract, in SQLite's types:
 ///
-/// - Times (`ts`, `bucket`, `first_seen`) are UTC text as in `SQLiteTimestamp`: they sort, compare with `datetime('now', …)` and
+/// - Times (`ts`, `bucket`, `first_seen`) are UTC text as in `TimestampText`: they sort, compare with `datetime('now', …)` and
 ///   go into SQLite's date functions.
 /// - `trace_id`, `span_id` and `parent_span_id` are lower-case hex text, as every tool prints them, so that a trace is found by
 ///   pasting its id. In the view `spans`, `trace_uuid` is the same text: queries written for PostgreSQL look up by it.

@@ -142,7 +142,7 @@ final class SQLiteSession {
         try resources.bind(2, copyOf: row.serviceName)
         try resources.bind(3, copyOf: row.attributesJSON)
         if row.schemaURL.isEmpty { try resources.bindNull(4) } else { try resources.bind(4, copyOf: row.schemaURL) }
-        try resources.bind(5, copyOf: SQLiteTimestamp.bytes(microseconds: Self.nowMicroseconds))
+        try resources.bind(5, copyOf: TimestampText.bytes(microseconds: Self.nowMicroseconds))
         try resources.run()
         resources.clearBindings()
     }
@@ -161,7 +161,7 @@ final class SQLiteSession {
         let (seconds, attoseconds) = retention.components
         // Whatever the operator wrote, the year stays one of four digits.
         let microseconds = min(seconds, nowMicroseconds / 1_000_000) * 1_000_000 + attoseconds / 1_000_000_000_000
-        let cutoff = SQLiteTimestamp.bytes(microseconds: max(nowMicroseconds - microseconds, 0))
+        let cutoff = TimestampText.bytes(microseconds: max(nowMicroseconds - microseconds, 0))
         try deleteBefore.bind(1, copyOf: cutoff)
         try deleteBefore.bind(2, Int64(SQLiteLimits.deleteRows))
         try deleteBefore.run()

@@ -110,7 +110,7 @@ struct TracesInsert: ~Copyable {
     private mutating func appendTexts(_ row: borrowing SpanRow) throws(SQLiteError) {
         let span = row.span
         var start = text.count
-        SQLiteTimestamp.append(microseconds: row.timestampMicroseconds, to: &text)
+        TimestampText.append(microseconds: row.timestampMicroseconds, to: &text)
         add(.ts, from: start)
         let traceID = span.traceID
         start = text.count

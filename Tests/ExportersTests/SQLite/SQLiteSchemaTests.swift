@@ -158,7 +158,7 @@ import Testing
         (-1, "1969-12-31 23:59:59.999999"),
     ] as [(Int64, String)])
     func timesAreWrittenAsSQLiteReadsThem(microseconds: Int64, text: String) throws {
-        #expect(String(decoding: SQLiteTimestamp.bytes(microseconds: microseconds), as: UTF8.self) == text)
+        #expect(String(decoding: TimestampText.bytes(microseconds: microseconds), as: UTF8.self) == text)
     }
 
     @Test func everyDayIsWrittenAsSQLiteComputesIt() throws {
@@ -168,7 +168,7 @@ import Testing
             let seconds = day * 86_400 + day % 86_400
             try statement.bind(1, seconds)
             #expect(try statement.step())
-            let ours = String(decoding: SQLiteTimestamp.bytes(microseconds: seconds * 1_000_000), as: UTF8.self)
+            let ours = String(decoding: TimestampText.bytes(microseconds: seconds * 1_000_000), as: UTF8.self)
             #expect(ours == statement.text(0)! + ".000000")
             statement.reset()
         }

@@ -1,10 +1,10 @@
 import OTLPWire
 
-/// How times stand in the database: `2026-01-31 23:59:59.123456`, UTC, always with six decimals.
+/// Times as text: `2026-01-31 23:59:59.123456`, UTC, always with six decimals.
 ///
 /// SQLite's own format, so its date functions read it and `ts > datetime('now', '-1 hour')` means what it says; of fixed width,
-/// so text order is time order, also against a prefix (`ts >= '2026-01-31'`). The exact nanoseconds are in other columns.
-enum SQLiteTimestamp {
+/// so text order is time order, also against a prefix (`ts >= '2026-01-31'`).
+enum TimestampText {
     static let byteCount = 26
 
     /// Appends Unix `microseconds`, the years 0 to 9999.
