@@ -18,8 +18,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 let nio: [Target.Dependency] = [
@@ -68,9 +68,9 @@ let package = Package(
             swiftSettings: strict),
 
         tests("SelfTelemetryTests", ["SelfTelemetry"]),
-        tests("ConfigurationTests", ["Configuration"]),
+        tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
-        tests("OTLPWireTests", ["OTLPWire"]),
+        tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
         tests("PipelineTests", ["Pipeline", "OTLPWire", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests("ExportersTests", ["Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),

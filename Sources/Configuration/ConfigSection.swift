@@ -48,6 +48,13 @@ public final class ConfigSection {
         return text ?? fallback
     }
 
+    /// Like `string`, for a key that must have a value: absent or null is a problem.
+    public func requiredString(_ key: String) -> String? {
+        guard value(key) == nil else { return string(key) }
+        problem("is required", at: key)
+        return nil
+    }
+
     /// Like `string`; `print-config` hides the value.
     public func secret(_ key: String) -> String? {
         guard let node = value(key), let text = text(of: node, key) else { return nil }
@@ -189,7 +196,7 @@ public final class ConfigSection {
     public func section(_ key: String) -> ConfigSection? {
         known.insert(key)
         guard let entry = entries[key] else { return nil }
-        guard let child = child(path: "\(path).\(key)", entry.value, location: entry.keyLocation) else {
+        guard let child = child(path: join(key), entry.value, location: entry.keyLocation) else {
             wrongType(key, entry.value, wanted: "a mapping")
             return nil
         }
@@ -206,10 +213,10 @@ public final class ConfigSection {
         }
         var list: [ConfigSection] = []
         for (index, item) in items.enumerated() {
-            if let child = child(path: "\(path).\(key)[\(index)]", item, location: item.location) {
+            if let child = child(path: "\(join(key))[\(index)]", item, location: item.location) {
                 list.append(child)
             } else {
-                problems.error(at: item.location, "\(path).\(key): expected a mapping, found \(item.kind)")
+                problems.error(at: item.location, "\(join(key)): expected a mapping, found \(item.kind)")
             }
         }
         record(key, .sections(list))
@@ -221,22 +228,56 @@ public final class ConfigSection {
     /// Notes a problem; it points at the key when one is named and written, else at the section.
     public func problem(_ message: String, at key: String? = nil) {
         let place = key.flatMap { entries[$0]?.keyLocation } ?? location
-        problems.error(at: place, "\(path)\(key.map { ".\($0)" } ?? ""): \(message)")
+        problems.error(at: place, "\(key.map(join) ?? (path.isEmpty ? "configuration" : path)): \(message)")
     }
 
     /// Reports the keys nobody read, here and in the sections handed out. Doing it twice is harmless.
     public func finish() {
         guard !finished else { return }
-        finished = true
+        ignore()
         for key in order where !known.contains(key) {
             guard let entry = entries[key] else { continue }
             let hint = KeySuggestion.hint(for: key, among: known.subtracting(order).sorted() + known.sorted())
-            problems.error(at: entry.keyLocation, "\(path): unknown key '\(Self.shortened(key))'\(hint)")
+            problems.error(at: entry.keyLocation, "\(path.isEmpty ? "" : "\(path): ")unknown key '\(Self.shortened(key))'\(hint)")
         }
         for child in children { child.finish() }
     }
 
+    /// Leaves unread keys unreported: the section's type is unknown, so nothing can be said about them.
+    func ignore() {
+        finished = true
+    }
+
+    /// An empty section in place of one that is not written, so that defaults are read (and shown) in one way.
+    func absent(_ key: String) -> ConfigSection {
+        let child = ConfigSection(path: join(key), location: location, entries: [], problems: problems)
+        record(key, .section(child))
+        return child
+    }
+
+    /// A list of component ids; one that is no id is a problem.
+    func references(_ key: String) -> [ComponentReference] {
+        record(key, .list([]))
+        guard let node = value(key) else { return [] }
+        guard case .sequence(let items) = node.content else {
+            wrongType(key, node, wanted: "a list of component ids")
+            return []
+        }
+        let list: [ComponentReference] = items.compactMap { item in
+            guard let text = text(of: item, key) else { return nil }
+            guard let id = ComponentID(text) else {
+                problems.error(at: item.location, "\(join(key)): a component is named type or type/name")
+                return nil
+            }
+            return ComponentReference(id: id, location: item.location)
+        }
+        record(key, .list(list.map(\.id.description)))
+        return list
+    }
+
     // MARK: Inside
+
+    private func join(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
     private func child(path: String, _ node: ConfigNode, location: SourceLocation) -> ConfigSection? {
         let child: ConfigSection
@@ -260,9 +301,9 @@ public final class ConfigSection {
         case .string(let text): return node.expandedText ?? text
         case .null, .bool, .int, .double:
             if let text = node.expandedText { return text }
-            problems.error(at: node.location, "\(path).\(key): expected a text, found \(node.kind) (put it in quotes)")
+            problems.error(at: node.location, "\(join(key)): expected a text, found \(node.kind) (put it in quotes)")
         case .sequence, .mapping:
-            problems.error(at: node.location, "\(path).\(key): expected a text, found \(node.kind)")
+            problems.error(at: node.location, "\(join(key)): expected a text, found \(node.kind)")
         }
         return nil
     }

@@ -27,7 +27,7 @@ struct YAMLReader {
             // The basic resolver leaves every plain scalar a text: types are ours to decide, and no regular expressions are built.
             return try Yams.compose(yaml: text, .basic, .default, .utf8)
         } catch let error as YamlError {
-            throw problem(for: error, text, file: file)
+            throw ConfigProblem(error, in: text, file: file)
         } catch {
             throw ConfigProblem(at: SourceLocation(file: file), "cannot be read as YAML")
         }
@@ -107,40 +107,5 @@ struct YAMLReader {
 
     private static func location(_ mark: Mark?, file: String) -> SourceLocation {
         SourceLocation(file: file, line: mark?.line ?? 0, column: mark?.column ?? 0)
-    }
-
-    /// libyaml's words with the place; never the text around it, which may hold a secret.
-    private static func problem(for error: YamlError, _ text: String, file: String) -> ConfigProblem {
-        switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
-            let place = location(mark, file: file)
-            if line(mark.line, of: text).contains("\t"), problem.contains("cannot start any token") {
-                return ConfigProblem(at: place, "a tab cannot be used for indentation: use spaces")
-            }
-            if problem.contains("nesting level") {
-                return ConfigProblem(at: place, "nested deeper than \(ConfigurationLimits.depthMax) levels")
-            }
-            return ConfigProblem(at: place, "not valid YAML: \(problem)")
-        case .duplicatedKeysInMapping(let keys, let context):
-            let names = keys.map { "'\(ConfigSection.shortened($0))'" }.joined(separator: ", ")
-            return ConfigProblem(at: location(context.mark, file: file), "key \(names) is given more than once")
-        case .reader(let problem, let offset, _, _):
-            return ConfigProblem(at: place(offset, in: text, file: file), "not valid YAML: \(problem)")
-        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
-            return ConfigProblem(at: SourceLocation(file: file), "cannot be read as YAML")
-        }
-    }
-
-    private static func line(_ number: Int, of text: String) -> Substring {
-        let lines = text.split(separator: "\n", maxSplits: number, omittingEmptySubsequences: false)
-        return number >= 1 && number <= lines.count ? lines[number - 1] : ""
-    }
-
-    /// Line and column of a character's offset.
-    private static func place(_ offset: Int?, in text: String, file: String) -> SourceLocation {
-        guard let offset else { return SourceLocation(file: file) }
-        let before = text.prefix(offset)
-        let lastLine = before.split(separator: "\n", omittingEmptySubsequences: false).last ?? ""
-        return SourceLocation(file: file, line: before.count { $0 == "\n" || $0 == "\r\n" } + 1, column: lastLine.unicodeScalars.count + 1)
     }
 }

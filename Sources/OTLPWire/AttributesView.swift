@@ -1,7 +1,6 @@
-import CProtobufC
 import Glibc
 
-/// Field numbers of the messages below a span, which stay encoded until somebody asks.
+/// Field numbers of a span and of the messages below it, which stay encoded until somebody asks.
 /// Source: opentelemetry/proto/common/v1/common.proto, resource.proto and trace.proto of OTLP 1.11.
 public enum OTLPField {
     public enum KeyValue { public static let key: UInt32 = 1, value: UInt32 = 2 }
@@ -12,6 +11,7 @@ public enum OTLPField {
     public enum ArrayValue { public static let values: UInt32 = 1 }
     public enum KeyValueList { public static let values: UInt32 = 1 }
     public enum Resource { public static let attributes: UInt32 = 1, droppedAttributesCount: UInt32 = 2, entityRefs: UInt32 = 3 }
+    public enum EntityRef { public static let schemaURL: UInt32 = 1, type: UInt32 = 2, idKeys: UInt32 = 3, descriptionKeys: UInt32 = 4 }
     public enum Scope {
         public static let name: UInt32 = 1, version: UInt32 = 2, attributes: UInt32 = 3, droppedAttributesCount: UInt32 = 4
     }
@@ -21,6 +21,12 @@ public enum OTLPField {
     public enum Link {
         public static let traceID: UInt32 = 1, spanID: UInt32 = 2, traceState: UInt32 = 3, attributes: UInt32 = 4
         public static let droppedAttributesCount: UInt32 = 5, flags: UInt32 = 6
+    }
+    public enum Span {
+        public static let traceID: UInt32 = 1, spanID: UInt32 = 2, traceState: UInt32 = 3, parentSpanID: UInt32 = 4, name: UInt32 = 5
+        public static let kind: UInt32 = 6, startTimeUnixNano: UInt32 = 7, endTimeUnixNano: UInt32 = 8, attributes: UInt32 = 9
+        public static let droppedAttributesCount: UInt32 = 10, events: UInt32 = 11, droppedEventsCount: UInt32 = 12
+        public static let links: UInt32 = 13, droppedLinksCount: UInt32 = 14, status: UInt32 = 15, flags: UInt32 = 16
     }
     public enum Status { public static let message: UInt32 = 2, code: UInt32 = 3 }
 }
@@ -102,37 +108,18 @@ public struct ArrayView: Sequence, IteratorProtocol {
 /// The attributes of a span, event, link, scope or resource, or the entries of a key-value list; read from the encoded bytes
 /// in order, repeated keys included.
 public struct AttributesView: Sequence, IteratorProtocol {
-    private var slices: UnsafePointer<ProtobufCBinaryData>?
-    private var sliceCount: Int
     private var reader: WireReader
     private let field: UInt32
-
-    /// Attributes that protobuf-c has split already: one encoded KeyValue each.
-    @inline(__always)
-    init(slices: UnsafePointer<ProtobufCBinaryData>?, count: Int) {
-        self.slices = slices
-        sliceCount = count
-        reader = WireReader(WireBytes(start: nil, count: 0))
-        field = 0
-    }
 
     /// Attributes inside an encoded message, in its repeated field number `field`.
     @inline(__always)
     public init(message: WireBytes, field: UInt32) {
-        slices = nil
-        sliceCount = 0
         reader = WireReader(message)
         self.field = field
     }
 
     @inline(__always)
     public mutating func next() -> KeyValueView? {
-        if let slice = slices {
-            guard sliceCount > 0 else { return nil }
-            sliceCount -= 1
-            slices = slice + 1
-            return KeyValueView(WireBytes(slice.pointee))
-        }
         while let entry = try? reader.next() {
             if entry.number == field, entry.type == .lengthDelimited { return KeyValueView(entry.bytes) }
         }
@@ -141,7 +128,7 @@ public struct AttributesView: Sequence, IteratorProtocol {
 
     /// The value of the first attribute with this key.
     public func first(_ key: StaticString) -> AnyValueView? {
-        for attribute in self where attribute.key.equals(key) { return attribute.value }
+        for attribute in self where attribute.key.matches(key) { return attribute.value }
         return nil
     }
 
@@ -154,12 +141,7 @@ public struct AttributesView: Sequence, IteratorProtocol {
 
 extension WireBytes {
     @inline(__always)
-    init(_ data: ProtobufCBinaryData) {
-        self.init(start: data.data, count: data.len)
-    }
-
-    @inline(__always)
-    public func equals(_ text: StaticString) -> Bool {
+    public func matches(_ text: StaticString) -> Bool {
         count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
     }
 }

@@ -9,25 +9,18 @@ import Glibc
 ///
 /// Not thread-safe: one owner writes, then the owner publishes it read-only.
 public final class MessageArena: @unchecked Sendable {
-    /// Size of a chunk after the first. Below glibc's mmap threshold, so that chunks are recycled without system calls.
-    static let chunkBytes = 64 * 1024
     static let alignment = 16
 
     /// protobuf-c holds a plain pointer to this; a class reference would cost reference counting per allocation.
     struct State {
         var cursor: UInt = 0
         var end: UInt = 0
-        var chunks: UnsafeMutablePointer<Chunk>?
+        var chunks: UnsafeMutablePointer<ArenaChunk>?
         var allocatedBytes = 0
         let capacityMax: Int
         var isExhausted = false
         /// Size of the chunk to allocate next.
         var nextChunkBytes: Int
-    }
-
-    /// Header at the start of each chunk.
-    struct Chunk {
-        var next: UnsafeMutablePointer<Chunk>?
     }
 
     private let state: UnsafeMutablePointer<State>
@@ -38,16 +31,12 @@ public final class MessageArena: @unchecked Sendable {
     ///   - capacityMax: bytes the arena may take from the system in all.
     public init(expectedBytes: Int, capacityMax: Int) {
         state = .allocate(capacity: 1)
-        let first = min(max(expectedBytes, 512) + MemoryLayout<Chunk>.size, Self.chunkBytes)
+        let first = min(max(expectedBytes, 512) + MemoryLayout<ArenaChunk>.size, ChunkPool.chunkBytes)
         state.initialize(to: State(capacityMax: capacityMax, nextChunkBytes: first))
     }
 
     deinit {
-        var chunk = state.pointee.chunks
-        while let current = chunk {
-            chunk = current.pointee.next
-            free(current)
-        }
+        ChunkPool.shared.give(state.pointee.chunks)
         state.deallocate()
     }
 
@@ -85,18 +74,19 @@ public final class MessageArena: @unchecked Sendable {
 
     @inline(never)
     private static func allocateSlowly(_ state: UnsafeMutablePointer<State>, _ bytes: Int) -> UnsafeMutableRawPointer? {
-        let needed = bytes.addingReportingOverflow(MemoryLayout<Chunk>.size + alignment)
+        let needed = bytes.addingReportingOverflow(MemoryLayout<ArenaChunk>.size + alignment)
         let size = max(state.pointee.nextChunkBytes, needed.partialValue)
-        guard bytes >= 0, !needed.overflow, size <= state.pointee.capacityMax - state.pointee.allocatedBytes, let memory = malloc(size) else {
+        let isAllowed = bytes >= 0 && !needed.overflow && size <= state.pointee.capacityMax - state.pointee.allocatedBytes
+        guard isAllowed, let chunk = ChunkPool.shared.take(bytes: size) else {
             state.pointee.isExhausted = true
             return nil
         }
-        let chunk = memory.bindMemory(to: Chunk.self, capacity: 1)
-        chunk.initialize(to: Chunk(next: state.pointee.chunks))
+        chunk.pointee.next = state.pointee.chunks
         state.pointee.chunks = chunk
+        let memory = UnsafeMutableRawPointer(chunk)
         state.pointee.allocatedBytes += size
-        state.pointee.nextChunkBytes = chunkBytes
-        let start = (UInt(bitPattern: memory) + UInt(MemoryLayout<Chunk>.size + alignment - 1)) & ~UInt(alignment - 1)
+        state.pointee.nextChunkBytes = ChunkPool.chunkBytes
+        let start = (UInt(bitPattern: memory) + UInt(MemoryLayout<ArenaChunk>.size + alignment - 1)) & ~UInt(alignment - 1)
         // A large block gets a chunk of its own; the current chunk keeps its rest if that is the larger one.
         let rest = UInt(bitPattern: memory) + UInt(size) - (start + UInt(bytes))
         if state.pointee.cursor == 0 || rest >= state.pointee.end - state.pointee.cursor {

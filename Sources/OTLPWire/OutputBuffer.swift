@@ -128,6 +128,12 @@ public struct OutputBuffer: ~Copyable, @unchecked Sendable {
         count += distance
     }
 
+    /// Closes the gap that removing `range` leaves.
+    mutating func remove(_ range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        shift(from: range.upperBound, by: -range.count)
+    }
+
     /// Forgets what stands at `offset` and after it.
     @inline(__always)
     public mutating func truncate(to offset: Int) {
@@ -154,7 +160,7 @@ public struct OutputBuffer: ~Copyable, @unchecked Sendable {
     }
 
     private static func allocated(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer {
-        guard let memory else { fatalError("out of memory") }
+        guard let memory else { preconditionFailure("out of memory") }
         return memory
     }
 }

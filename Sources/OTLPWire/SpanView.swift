@@ -1,53 +1,49 @@
-import COTLP
-
-/// One span of a decoded request: pointers into the arena that its `TraceBatch` owns, valid as long as that batch is held.
+/// One span of a decoded request: a pointer into the arena that its `TraceBatch` owns, valid as long as that batch is held.
 public struct SpanView: BitwiseCopyable {
-    let message: UnsafePointer<Otlp__Span>
-    let scopeRecord: UnsafePointer<ScopeRecord>
+    let record: UnsafePointer<SpanRecord>
+    var scopeRecord: UnsafePointer<ScopeRecord> { record.pointee.scope }
 
-    public var traceID: TraceID { TraceID(WireBytes(message.pointee.trace_id)) ?? TraceID(high: 0, low: 0) }
-    public var spanID: SpanID { SpanID(WireBytes(message.pointee.span_id)) ?? SpanID(word: 0) }
+    public var traceID: TraceID { record.pointee.traceID }
+    public var spanID: SpanID { record.pointee.spanID }
     /// Nil for a root; an id of another length than 8 bytes counts as none.
-    public var parentSpanID: SpanID? { SpanID(WireBytes(message.pointee.parent_span_id)) }
-    public var traceState: WireBytes { WireBytes(message.pointee.trace_state) }
-    public var name: WireBytes { WireBytes(message.pointee.name) }
+    public var parentSpanID: SpanID? { record.pointee.parentSpanID.word == 0 ? nil : record.pointee.parentSpanID }
+    public var traceState: WireBytes { record.pointee.traceState }
+    public var name: WireBytes { record.pointee.name }
     /// `SpanKind` as sent; values outside 0...5 are possible.
-    public var kind: Int32 { message.pointee.kind }
-    public var startTimeUnixNano: UInt64 { message.pointee.start_time_unix_nano }
-    public var endTimeUnixNano: UInt64 { message.pointee.end_time_unix_nano }
-    public var flags: UInt32 { message.pointee.flags }
-    public var droppedAttributesCount: UInt32 { message.pointee.dropped_attributes_count }
-    public var droppedEventsCount: UInt32 { message.pointee.dropped_events_count }
-    public var droppedLinksCount: UInt32 { message.pointee.dropped_links_count }
+    public var kind: Int32 { record.pointee.kind }
+    public var startTimeUnixNano: UInt64 { record.pointee.startTimeUnixNano }
+    public var endTimeUnixNano: UInt64 { record.pointee.endTimeUnixNano }
+    public var flags: UInt32 { record.pointee.flags }
+    public var droppedAttributesCount: UInt32 { record.pointee.droppedAttributesCount }
+    public var droppedEventsCount: UInt32 { record.pointee.droppedEventsCount }
+    public var droppedLinksCount: UInt32 { record.pointee.droppedLinksCount }
 
-    public var attributeCount: Int { message.pointee.n_attributes }
-    public var attributes: AttributesView { AttributesView(slices: message.pointee.attributes, count: message.pointee.n_attributes) }
-    public var eventCount: Int { message.pointee.n_events }
-    public var linkCount: Int { message.pointee.n_links }
-    public var status: StatusView { StatusView(WireBytes(message.pointee.status)) }
+    public var attributeCount: Int { Int(record.pointee.attributeCount) }
+    public var attributes: AttributesView { AttributesView(message: record.pointee.attributes, field: OTLPField.Span.attributes) }
+    /// The attributes as fields of an encoded `Span`, tags included: to be written out unread.
+    public var encodedAttributes: WireBytes { record.pointee.attributes }
+    public var eventCount: Int { Int(record.pointee.eventCount) }
+    public var linkCount: Int { Int(record.pointee.linkCount) }
+    public var status: StatusView { StatusView(record.pointee.status) }
 
     public var scope: ScopeView { ScopeView(record: scopeRecord) }
     public var resource: ResourceView { ResourceView(record: scopeRecord.pointee.resource) }
 
-    public func event(at index: Int) -> EventView {
-        precondition(index < message.pointee.n_events)
-        return EventView(WireBytes(message.pointee.events[index]))
-    }
+    public func event(at index: Int) -> EventView { EventView(record.pointee.event(at: index)) }
 
-    public func link(at index: Int) -> LinkView {
-        precondition(index < message.pointee.n_links)
-        return LinkView(WireBytes(message.pointee.links[index]))
-    }
+    public func link(at index: Int) -> LinkView { LinkView(record.pointee.link(at: index)) }
 }
 
 /// One scope's spans within one resource.
-struct ScopeRecord {
-    let message: UnsafePointer<Otlp__ScopeSpans>
+struct ScopeRecord: BitwiseCopyable {
+    let scope: WireBytes
+    let schemaURL: WireBytes
     let resource: UnsafePointer<ResourceRecord>
 }
 
-struct ResourceRecord {
-    let message: UnsafePointer<Otlp__ResourceSpans>
+struct ResourceRecord: BitwiseCopyable {
+    let resource: WireBytes
+    let schemaURL: WireBytes
 }
 
 public struct ResourceView {
@@ -56,9 +52,17 @@ public struct ResourceView {
     /// Equal for two spans of one request exactly when they share the resource.
     public var identity: UnsafeRawPointer { UnsafeRawPointer(record) }
     /// The encoded `Resource` message.
-    public var encoded: WireBytes { WireBytes(record.pointee.message.pointee.resource) }
+    public var encoded: WireBytes { record.pointee.resource }
     public var attributes: AttributesView { AttributesView(message: encoded, field: OTLPField.Resource.attributes) }
-    public var schemaURL: WireBytes { WireBytes(record.pointee.message.pointee.schema_url) }
+    public var schemaURL: WireBytes { record.pointee.schemaURL }
+    public var droppedAttributesCount: UInt32 {
+        var count: UInt32 = 0
+        var reader = WireReader(encoded)
+        while let field = try? reader.next() {
+            if field.number == OTLPField.Resource.droppedAttributesCount { count = UInt32(truncatingIfNeeded: field.scalar) }
+        }
+        return count
+    }
 }
 
 public struct ScopeView {
@@ -69,17 +73,19 @@ public struct ScopeView {
     public let schemaURL: WireBytes
     public private(set) var name = WireBytes(start: nil, count: 0)
     public private(set) var version = WireBytes(start: nil, count: 0)
+    public private(set) var droppedAttributesCount: UInt32 = 0
 
     public var attributes: AttributesView { AttributesView(message: encoded, field: OTLPField.Scope.attributes) }
 
     init(record: UnsafePointer<ScopeRecord>) {
         identity = UnsafeRawPointer(record)
-        encoded = WireBytes(record.pointee.message.pointee.scope)
-        schemaURL = WireBytes(record.pointee.message.pointee.schema_url)
+        encoded = record.pointee.scope
+        schemaURL = record.pointee.schemaURL
         var reader = WireReader(encoded)
         while let field = try? reader.next() {
             if field.number == OTLPField.Scope.name { name = field.bytes }
             if field.number == OTLPField.Scope.version { version = field.bytes }
+            if field.number == OTLPField.Scope.droppedAttributesCount { droppedAttributesCount = UInt32(truncatingIfNeeded: field.scalar) }
         }
     }
 }

@@ -21,6 +21,20 @@ public struct WireReader {
         public let scalar: UInt64
         /// Payload of a length-delimited field.
         public let bytes: WireBytes
+
+        /// The payload of a field that must be length-delimited.
+        @inline(__always)
+        func payload() throws(WireError) -> WireBytes {
+            guard type == .lengthDelimited else { throw .wrongWireType }
+            return bytes
+        }
+
+        /// The scalar of a field that must be of wire type `expected`.
+        @inline(__always)
+        func value(_ expected: WireType) throws(WireError) -> UInt64 {
+            guard type == expected else { throw .wrongWireType }
+            return scalar
+        }
     }
 
     public enum WireType: UInt8, Sendable {
@@ -30,7 +44,8 @@ public struct WireReader {
         case fixed32 = 5
     }
 
-    private var position: UnsafeRawPointer
+    /// Where the next field starts.
+    private(set) var position: UnsafeRawPointer
     private let end: UnsafeRawPointer
 
     /// An address for empty input, where a buffer's base address may be nil.

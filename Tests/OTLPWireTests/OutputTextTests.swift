@@ -82,6 +82,28 @@ import Testing
         }
     }
 
+    /// Long texts are written in blocks; what is special may lie on both sides of a block's end.
+    @Test func blockBoundariesDoNotShow() {
+        let block = TextWriter.blockBytes
+        let specials: [[UInt8]] = [[0x22], [0x01], [0xC3, 0xA9], [0xE4, 0xBD, 0xA0], [0xF0, 0x9F, 0x98, 0x80], [0xF0, 0x9F], [0xFF], [0]]
+        for special in specials {
+            for position in block - 12...block + 2 {
+                for tail in [0, 3, 20] {
+                    var bytes = [UInt8](repeating: 0x61, count: position) + special
+                    bytes += [UInt8](repeating: 0x62, count: block + tail)
+                    let text = String(decoding: bytes, as: UTF8.self)
+                    #expect(json(bytes, nul: .keep) == referenceJSON(text))
+                    #expect(sanitised(bytes) == String(text.map { $0 == "\0" ? "\u{FFFD}" : $0 }))
+                }
+            }
+        }
+        // The worst case for room: every byte becomes six.
+        let controls = [UInt8](repeating: 1, count: 3 * block + 5)
+        #expect(json(controls) == referenceJSON(String(decoding: controls, as: UTF8.self)))
+        let invalid = [UInt8](repeating: 0xFF, count: 3 * block + 5)
+        #expect(sanitised(invalid) == String(repeating: "\u{FFFD}", count: invalid.count))
+    }
+
     @Test func hexAndBase64FollowTheirAlphabets() {
         let all = (0...255).map { UInt8($0) }
         let hex = all.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()

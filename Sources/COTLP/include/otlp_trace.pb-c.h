@@ -18,7 +18,6 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Otlp__ExportTraceServiceRequest Otlp__ExportTraceServiceRequest;
 typedef struct Otlp__ResourceSpans Otlp__ResourceSpans;
 typedef struct Otlp__ScopeSpans Otlp__ScopeSpans;
-typedef struct Otlp__Span Otlp__Span;
 
 
 /* --- enums --- */
@@ -55,40 +54,12 @@ struct  Otlp__ScopeSpans
   ProtobufCMessage base;
   ProtobufCBinaryData scope;
   size_t n_spans;
-  Otlp__Span **spans;
+  ProtobufCBinaryData *spans;
   ProtobufCBinaryData schema_url;
 };
 #define OTLP__SCOPE_SPANS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&otlp__scope_spans__descriptor) \
     , {0,NULL}, 0,NULL, {0,NULL} }
-
-
-struct  Otlp__Span
-{
-  ProtobufCMessage base;
-  ProtobufCBinaryData trace_id;
-  ProtobufCBinaryData span_id;
-  ProtobufCBinaryData trace_state;
-  ProtobufCBinaryData parent_span_id;
-  ProtobufCBinaryData name;
-  int32_t kind;
-  uint64_t start_time_unix_nano;
-  uint64_t end_time_unix_nano;
-  size_t n_attributes;
-  ProtobufCBinaryData *attributes;
-  uint32_t dropped_attributes_count;
-  size_t n_events;
-  ProtobufCBinaryData *events;
-  uint32_t dropped_events_count;
-  size_t n_links;
-  ProtobufCBinaryData *links;
-  uint32_t dropped_links_count;
-  ProtobufCBinaryData status;
-  uint32_t flags;
-};
-#define OTLP__SPAN__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&otlp__span__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL, 0, 0,NULL, 0, 0,NULL, 0, {0,NULL}, 0 }
 
 
 /* Otlp__ExportTraceServiceRequest methods */
@@ -148,25 +119,6 @@ Otlp__ScopeSpans *
 void   otlp__scope_spans__free_unpacked
                      (Otlp__ScopeSpans *message,
                       ProtobufCAllocator *allocator);
-/* Otlp__Span methods */
-void   otlp__span__init
-                     (Otlp__Span         *message);
-size_t otlp__span__get_packed_size
-                     (const Otlp__Span   *message);
-size_t otlp__span__pack
-                     (const Otlp__Span   *message,
-                      uint8_t             *out);
-size_t otlp__span__pack_to_buffer
-                     (const Otlp__Span   *message,
-                      ProtobufCBuffer     *buffer);
-Otlp__Span *
-       otlp__span__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   otlp__span__free_unpacked
-                     (Otlp__Span *message,
-                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Otlp__ExportTraceServiceRequest_Closure)
@@ -178,9 +130,6 @@ typedef void (*Otlp__ResourceSpans_Closure)
 typedef void (*Otlp__ScopeSpans_Closure)
                  (const Otlp__ScopeSpans *message,
                   void *closure_data);
-typedef void (*Otlp__Span_Closure)
-                 (const Otlp__Span *message,
-                  void *closure_data);
 
 /* --- services --- */
 
@@ -190,7 +139,6 @@ typedef void (*Otlp__Span_Closure)
 extern const ProtobufCMessageDescriptor otlp__export_trace_service_request__descriptor;
 extern const ProtobufCMessageDescriptor otlp__resource_spans__descriptor;
 extern const ProtobufCMessageDescriptor otlp__scope_spans__descriptor;
-extern const ProtobufCMessageDescriptor otlp__span__descriptor;
 
 PROTOBUF_C__END_DECLS
 

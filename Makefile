@@ -1,0 +1,57 @@
+# Everything there is to do with this repository; `make help` lists it. Works on a Debian 12 that has Swift 6.3, git and make.
+SHELL := /bin/bash
+SWIFT ?= swift
+CONFIG ?= $(if $(DATABASE_URL),deploy/timescaledb.yaml,collector.yaml)
+PYTHON := .venv/bin/python
+PROTOS := $(wildcard proto/*.proto)
+
+.DEFAULT_GOAL := help
+.PHONY: help deps deps-test toolchain build run test check bench proto proto-check fmt clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages that building needs, if missing (sudo when not root)
+	@scripts/install-packages build
+
+deps-test: .venv/.ready ## install what tests and benchmarks need as well: PostgreSQL 15, Python packages in .venv
+
+.venv/.ready: Tests/requirements.txt scripts/install-packages
+	@scripts/install-packages test
+	@echo "python: installing Tests/requirements.txt into .venv"
+	@python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement Tests/requirements.txt
+	@touch $@
+
+toolchain:
+	@$(SWIFT) --version 2>/dev/null | grep -Eq 'Swift version (6\.([3-9]|[1-9][0-9])|[7-9]|[1-9][0-9])' \
+	    || { echo "Swift 6.3 or later is needed; see swift.org/install" >&2; exit 1; }
+
+build: deps toolchain ## release binary: .build/release/collector
+	$(SWIFT) build --configuration release --product collector
+
+run: build ## start the collector on 4317 and 4318, into ./data/telemetry.db or DATABASE_URL=postgresql://...
+	@exec .build/release/collector run --config $(CONFIG)
+
+test: deps-test toolchain ## all tests: unit, integration, tidy; starts and stops its own PostgreSQL
+	@scripts/install-packages test
+	@scripts/run-tests
+
+check: deps-test proto-check ## the quick checks alone: layout, imports, sizes, generated code, wire format
+	@for script in scripts/* .ci/run; do head -1 "$$script" | grep -q bash && { bash -n "$$script" || exit 1; }; done; true
+	@$(PYTHON) -m pytest -q Tests/Tidy
+
+bench: deps-test build ## measure against Rotel and against plain COPY; writes Benchmarks/RESULTS.md
+	@Benchmarks/run
+
+proto: deps ## regenerate Sources/COTLP from proto/
+	@scripts/generate-proto Sources/COTLP
+
+proto-check: deps
+	@scripts/generate-proto --check Sources/COTLP
+
+fmt: toolchain ## format the Swift sources
+	$(SWIFT) format format --in-place --parallel --recursive Package.swift Sources Tests
+
+clean: ## remove what was built, installed in .venv and collected in tests (not ./data)
+	rm -rf .build .build-bench .venv .venv-bench .pytest_cache Benchmarks/.work
