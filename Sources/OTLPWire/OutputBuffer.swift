@@ -61,7 +61,8 @@ public struct OutputBuffer: ~Copyable, @unchecked Sendable {
         append(WireBytes(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// For what is written once per request or less: goes through `String`.
+    /// For what is written once per request or less: goes through `String`. Disfavoured, so that a literal is a `StaticString`.
+    @_disfavoredOverload
     public mutating func append(_ text: String) {
         for byte in text.utf8 { append(byte) }
     }

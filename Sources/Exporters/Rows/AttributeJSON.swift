@@ -163,7 +163,7 @@ struct AttributeJSON: ~Copyable {
     private func isTag(_ key: Range<Int>, in output: borrowing OutputBuffer) -> Bool {
         output.withBytes { bytes in
             let text = WireBytes(rebasing: bytes[key])
-            return text.equals(#""double""#) || text.equals(#""bytes""#) || text.equals(#""kvlist""#) || text.equals(#""column""#)
+            return text.matches(#""double""#) || text.matches(#""bytes""#) || text.matches(#""kvlist""#) || text.matches(#""column""#)
         }
     }
 

@@ -106,7 +106,7 @@ extension OutputBuffer {
         let start = count
         // A few bytes more than fit: the character that the slice may have split is cut off again below.
         let longestCharacterBytes = 4
-        appendSanitised(text.count <= bytesMax ? text : WireBytes(rebasing: text[..<(bytesMax + longestCharacterBytes)]))
+        appendSanitised(WireBytes(rebasing: text.prefix(bytesMax + longestCharacterBytes)))
         guard count - start > bytesMax else { return }
         let end = withBytes { bytes in
             var end = start + bytesMax

@@ -1,0 +1,71 @@
+import Pipeline
+
+/// What is left to do of the batch that a writer was given, kept while the batch is retried: which parts are in the
+/// database already, which are known to be bad, and which were lost sight of in COMMIT. Pure; the writer acts on it.
+struct PendingBatch {
+    /// How a part must be written.
+    enum Route: Equatable {
+        case plain
+        /// Its COMMIT was sent and no answer came: ask what became of it before anything else.
+        case inDoubt(LostTransaction)
+        /// It may or may not be in the database, and the server cannot tell: insert only what is missing.
+        case onlyMissing
+    }
+
+    struct Part {
+        var batch: SpanBatch
+        var route: Route
+    }
+
+    /// The batch as given, held so that its identity stays its own.
+    private let whole: SpanBatch
+    private var parts: [Part]
+    private(set) var lostItems = 0
+    private(set) var lastDataProblem: ExportProblem?
+
+    init(_ batch: SpanBatch) {
+        whole = batch
+        parts = [Part(batch: batch, route: .plain)]
+    }
+
+    /// Whether this is the rest of `batch`: the queue offers a batch again until it is done or given up.
+    func isRest(of batch: SpanBatch) -> Bool {
+        guard whole.itemCount == batch.itemCount, whole.slices.count == batch.slices.count else { return false }
+        return zip(whole.slices, batch.slices).allSatisfy { $0.batch === $1.batch && $0.range == $1.range }
+    }
+
+    /// The part to write next; nil when all is done.
+    var next: Part? { parts.last }
+
+    /// The part is in the database.
+    mutating func partWritten() {
+        parts.removeLast()
+    }
+
+    mutating func reroute(_ route: Route) {
+        parts[parts.count - 1].route = route
+    }
+
+    /// The database refuses the part for its data: halves are tried, and a single row is given up.
+    mutating func partRefused(_ problem: ExportProblem) {
+        lastDataProblem = problem
+        var part = parts.removeLast()
+        guard part.batch.itemCount > 1 else {
+            lostItems += part.batch.itemCount
+            return
+        }
+        let first = part.batch.removeFirst(part.batch.itemCount / 2)
+        parts.append(part)
+        parts.append(Part(batch: first, route: part.route))
+    }
+}
+
+/// A transaction whose COMMIT was sent and not answered.
+struct LostTransaction: Equatable {
+    /// `pg_current_xact_id()`, digits.
+    let transactionID: String
+    /// The backend's process id, digits.
+    let backend: String
+    /// `Connection.serverIdentity` when it ran.
+    let serverIdentity: String?
+}

@@ -1,0 +1,11 @@
+import Glibc
+
+/// Wall-clock time.
+enum UnixClock {
+    /// Unix microseconds.
+    static func nowMicroseconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+    }
+}

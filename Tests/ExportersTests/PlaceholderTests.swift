@@ -1,4 +1,0 @@
-import Testing
-@testable import Exporters
-
-@Test func placeholder() {}
