@@ -21,8 +21,9 @@ public struct SQLiteConfig: Sendable, Equatable {
         // SQLite takes both for a database in memory, which nobody could query.
         if path.isEmpty || path == ":memory:" { section.problem("must name a file", at: "path") }
         retention = section.duration("retention")
+        if retention == .zero { retention = nil }
         if let retention, retention < SQLiteLimits.retentionMin {
-            section.problem("must be at least 1m; leave it out to keep spans for ever", at: "retention")
+            section.problem("must be at least 1m, or 0 to keep spans for ever", at: "retention")
         }
         maxSizeMiB = section.int("max_size_mib", in: SQLiteLimits.maxSizeMiBMin...SQLiteLimits.maxSizeMiBMax)
         section.finish()

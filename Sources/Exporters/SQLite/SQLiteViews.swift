@@ -1,11 +1,16 @@
-/// The contract's aggregates and views, all plain views here: they are computed when they are read, from an indexed range of
-/// `traces` when the query bounds `bucket` by `project_id` or nothing else.
+/// The contract's aggregates and views, all plain views here: they are computed from `traces` when they are read. A migration that changes columns drops the views and
+/// makes them anew from here.
 enum SQLiteViews {
     static let all = spans + llmEvents + aggregates + llmEventsHourly
 
+    /// As in PostgreSQL: `trace_uuid` stands between the ids and the rest.
+    private static let spanColumns = TracesColumn.allCases.map { column in
+        "t.\(column.databaseName)" + (column == .parentSpanID ? ", t.trace_id as trace_uuid" : "")
+    }.joined(separator: ", ")
+
     private static let spans = """
         create view spans as
-            select t.*, t.trace_id as trace_uuid, r.attributes as resource_attributes, r.schema_url as resource_schema_url
+            select \(spanColumns), r.attributes as resource_attributes, r.schema_url as resource_schema_url
             from traces t left join resources r on r.resource_id = t.resource_id;
 
         """
@@ -24,7 +29,7 @@ enum SQLiteViews {
     private static let llmEventsHourly = """
         create view llm_events_hourly as
             select bucket as hour, project_id as tenant_id, model as model_name, sum(trace_count) as event_count,
-                sum(avg_duration_ms * trace_count) / sum(trace_count) as avg_latency, max(max_duration_ms) as max_latency,
+                sum(avg_duration_ms * trace_count) / nullif(sum(trace_count), 0) as avg_latency, max(max_duration_ms) as max_latency,
                 sum(total_tokens) as total_tokens
             from traces_1hour
             where provider is not null or model is not null
@@ -53,7 +58,7 @@ enum SQLiteViews {
                     sum(completion_tokens * adjusted_count) as completion_tokens,
                     sum(total_tokens * adjusted_count) as total_tokens,
                     sum(total_cost_usd * adjusted_count) as total_cost_usd,
-                    sum(duration_ms * adjusted_count) / sum(adjusted_count) as avg_duration_ms,
+                    sum(duration_ms * adjusted_count) / nullif(sum(adjusted_count), 0) as avg_duration_ms,
                     min(duration_ms) as min_duration_ms, max(duration_ms) as max_duration_ms,
                     \(histogram) as duration_histogram
                 from traces
@@ -80,7 +85,8 @@ enum SQLiteViews {
     private static func quantile(_ rank: Double) -> String {
         let bounds = DurationHistogram.boundsMilliseconds.map(String.init).joined(separator: ",")
         return """
-            (select min(a.max_duration_ms, lower + (upper - lower) * max(0, \(rank) * a.trace_count - below) / amount) from (
+            (select min(a.max_duration_ms, lower + max(0, min(upper, a.max_duration_ms) - lower) * (\(rank) * a.trace_count - below) / amount)
+            from (
                 select value as amount, total(value) over (order by key) - value as below,
                     coalesce(json_extract('[0,\(bounds)]', '$[' || key || ']'), 0) as lower,
                     coalesce(json_extract('[\(bounds)]', '$[' || key || ']'), a.max_duration_ms) as upper

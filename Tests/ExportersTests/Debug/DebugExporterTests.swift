@@ -27,30 +27,31 @@ import Testing
 
     @Test func basicShowsCountsAndNoData() async throws {
         var batch = try Sample.batch(Sample.spans(0..<3))
-        batch.append(try Sample.batch(Sample.spans(3..<4), resource: [("secret", "s3cret")]))
+        batch.append(try Sample.batch(Sample.spans(3..<4), resource: [("secret", .text("s3cret"))]))
         #expect(try await output([batch]) { $0.useInternalLogger = false } == "Traces\tresource spans=2\tspans=4\n")
         #expect(try await output([batch]) { $0.useInternalLogger = true } == "")
     }
 
     @Test func normalShowsALinePerSpan() async throws {
-        var span = SampleSpan()
-        span.attributes = [("n", .int(7)), ("text", "a b"), ("list", .array([.bool(true), "x"])), ("none", .absent)]
+        let span = Sample.span(attributes: [
+            ("n", .int(7)), ("text", .text("a b")), ("list", .array([.bool(true), .text("x")])), ("none", .absent),
+        ])
         let text = try await output([try Sample.batch([span, span])]) { $0.verbosity = .normal }
         let line = #"GET /orders 101112131415161718191a1b1c1d1e1f 0100000000000001 n=7 text=a b list=[true,"x"] none="# + "\n"
         #expect(text == line + line)
     }
 
     @Test func detailedShowsEveryField() async throws {
-        var span = SampleSpan()
-        span.parent = Array(repeating: 2, count: 8)
-        span.traceState = "a=b"
+        var span = Sample.span(attributes: [("d", .double(0.5)), ("b", .bytes([1]))])
+        span.parentSpanID = Array(repeating: 2, count: 8)
+        span.traceState = Array("a=b".utf8)
         span.flags = 257
-        span.status = (2, "broken")
-        span.attributes = [("d", .double(0.5)), ("b", .bytes([1]))]
-        span.events = [("first", SampleSpan.start, [("e", .int(1))], 3)]
-        span.links = [([1], [2], [("l", .bool(false))])]
-        span.dropped = (4, 5, 6)
-        let text = try await output([try Sample.batch([span], resource: [("service.name", "shop")])]) { $0.verbosity = .detailed }
+        span.statusCode = 2
+        span.statusMessage = Array("broken".utf8)
+        span.events = [ModelEvent(time: Sample.start, name: Array("first".utf8), attributes: [ModelAttribute("e", .int(1))], dropped: 3)]
+        span.links = [ModelLink(traceID: [1], spanID: [2], attributes: [ModelAttribute("l", .bool(false))])]
+        (span.droppedAttributes, span.droppedEvents, span.droppedLinks) = (4, 5, 6)
+        let text = try await output([try Sample.batch([span], resource: [("service.name", .text("shop"))])]) { $0.verbosity = .detailed }
         #expect(text == """
             ResourceSpans #0
             Resource SchemaURL: https://opentelemetry.io/schemas/1.26.0
@@ -105,9 +106,8 @@ import Testing
     }
 
     @Test func noSpanCanSendControlCharactersToTheTerminal() async throws {
-        var span = SampleSpan()
+        var span = Sample.span(attributes: [("k\r", .array([.string([0x1B, 0xC2, 0x9B])]))])
         span.name = Array("a\u{1B}[2J\nb\u{7F}\u{9B}é".utf8) + [0xFF]
-        span.attributes = [("k\r", .array([.text([0x1B, 0xC2, 0x9B])]))]
         for verbosity in [DebugConfig.Verbosity.normal, .detailed] {
             let text = try await output([try Sample.batch([span])]) { $0.verbosity = verbosity }
             #expect(text.contains(#"a\x1b[2J\x0ab\x7f\u009bé"# + "\u{FFFD}"))

@@ -116,6 +116,7 @@ import Testing
         let config = SQLiteConfig(from: section)
         #expect(section.problemMessages == [])
         #expect(config.path == "/tmp/x.db" && config.retention == .seconds(86_400) && config.maxSizeMiB == 512)
+        #expect(SQLiteConfig(from: try ConfigSection(yaml: "retention: 0")).retention == nil)
         let empty = SQLiteConfig(from: try ConfigSection(yaml: ""))
         #expect(empty == SQLiteConfig() && empty.path == "./data/telemetry.db" && empty.retention == nil && empty.maxSizeMiB == nil)
     }

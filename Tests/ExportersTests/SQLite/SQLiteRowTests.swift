@@ -21,18 +21,26 @@ import Testing
     }
 
     @Test func everyFieldOfASpanIsInItsColumn() throws {
-        var span = SampleSpan()
-        span.number = 0xABCD
-        span.parent = [0, 1, 2, 3, 4, 5, 6, 7]
+        var span = Sample.span()
+        span.spanID = [1, 0, 0, 0, 0, 0, 0xAB, 0xCD]
+        span.parentSpanID = [0, 1, 2, 3, 4, 5, 6, 7]
         span.kind = 3
-        span.status = (2, "it broke")
-        span.traceState = "vendor=1"
+        span.statusCode = 2
+        span.statusMessage = Array("it broke".utf8)
+        span.traceState = Array("vendor=1".utf8)
         span.flags = 0x8000_0301
-        span.attributes = [("http.status", .int(200)), ("ratio", .double(0.5)), ("ok", .bool(true)), ("id", .bytes([1, 2, 255]))]
-        span.events = [("retry", 77, [("n", .int(1))], 4)]
-        span.links = [(Array(repeating: 0xAA, count: 16), Array(repeating: 0xBB, count: 8), [("l", "x")])]
-        span.dropped = (5, 6, 7)
-        let batch = try Sample.batch([span], resource: [("service.name", "shop"), ("service.namespace", "team")])
+        span.attributes = [
+            ModelAttribute("http.status", .int(200)), ModelAttribute("ratio", .double(0.5)), ModelAttribute("ok", .bool(true)),
+            ModelAttribute("id", .bytes([1, 2, 255])),
+        ]
+        span.events = [ModelEvent(time: 77, name: Array("retry".utf8), attributes: [ModelAttribute("n", .int(1))], dropped: 4)]
+        span.links = [
+            ModelLink(
+                traceID: Array(repeating: 0xAA, count: 16), spanID: Array(repeating: 0xBB, count: 8),
+                attributes: [ModelAttribute("l", .text("x"))]),
+        ]
+        (span.droppedAttributes, span.droppedEvents, span.droppedLinks) = (5, 6, 7)
+        let batch = try Sample.batch([span], resource: [("service.name", .text("shop")), ("service.namespace", .text("team"))])
         let row = try row(batch)
         #expect(row["ts"] == "'2026-01-02 03:04:05.123456'")
         #expect(row["trace_id"] == "'101112131415161718191a1b1c1d1e1f'")
@@ -64,7 +72,7 @@ import Testing
     }
 
     @Test func whatASpanLacksIsNull() throws {
-        let row = try row(try Sample.batch([SampleSpan()], resource: [], scope: ("", "")))
+        let row = try row(try Sample.batch([Sample.span()], resource: [], scope: ("", "")))
         for column in ["parent_span_id", "status_message", "trace_state", "events", "links", "scope_name", "scope_version"] {
             #expect(row[column] == "NULL")
         }
@@ -73,16 +81,17 @@ import Testing
     }
 
     @Test func aSpanTakesNothingFromTheOneBefore() throws {
-        var rich = SampleSpan()
-        rich.parent = Array(repeating: 9, count: 8)
-        rich.status = (1, "fine")
-        rich.traceState = "a=b"
-        rich.events = [("e", 1, [], 0)]
-        rich.links = [(Array(repeating: 1, count: 16), Array(repeating: 1, count: 8), [])]
-        var poor = SampleSpan()
-        poor.number = 2
+        var rich = Sample.span()
+        rich.parentSpanID = Array(repeating: 9, count: 8)
+        rich.statusCode = 1
+        rich.statusMessage = Array("fine".utf8)
+        rich.traceState = Array("a=b".utf8)
+        rich.events = [ModelEvent()]
+        rich.links = [ModelLink()]
+        var poor = Sample.span()
+        poor.spanID = [1, 0, 0, 0, 0, 0, 0, 2]
         var batch = try Sample.batch([rich, poor])
-        batch.append(try Sample.batch([poor], resource: [("service.name", "other")], scope: ("", "")))
+        batch.append(try Sample.batch([poor], resource: [("service.name", .text("other"))], scope: ("", "")))
         #expect(fixture.store().write(batch) == .written)
         let rows = try fixture.rows(
             "select parent_span_id, status_message, trace_state, events, links, service_name, scope_name from traces order by rowid",
@@ -92,13 +101,12 @@ import Testing
     }
 
     @Test func hostileTextIsSanitisedAndKept() throws {
-        var span = SampleSpan()
-        span.name = [0x61, 0x00, 0x62, 0xFF, 0xED, 0xA0, 0x80, 0x27]
         let large = String(repeating: "p", count: 1 << 20)
-        span.attributes = [
-            ("k", .text([0x00, 0xC3])), ("nan", .double(.nan)), ("inf", .double(-.infinity)), ("large", .string(large)),
-            ("'; drop table traces; --", .string("'\"\\")),
-        ]
+        var span = Sample.span(attributes: [
+            ("k", .string([0x00, 0xC3])), ("nan", .double(.nan)), ("inf", .double(-.infinity)), ("large", .text(large)),
+            ("'; drop table traces; --", .text("'\"\\")),
+        ])
+        span.name = [0x61, 0x00, 0x62, 0xFF, 0xED, 0xA0, 0x80, 0x27]
         let row = try row(try Sample.batch([span]))
         #expect(row["name"] == "'a\u{FFFD}b\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}'''")
         #expect(try fixture.value("select json_valid(attributes) from traces") == "1")
@@ -109,20 +117,19 @@ import Testing
     }
 
     @Test func repeatedKeysAreAllKept() throws {
-        var span = SampleSpan()
-        span.attributes = [("a", .int(1)), ("a", .int(2))]
+        let span = Sample.span(attributes: [("a", .int(1)), ("a", .int(2))])
         #expect(try row(try Sample.batch([span]))["attributes"] == #"'{"kvlist":[["a",1],["a",2]]}'"#)
     }
 
     @Test func timesThatAreNotBelievedBecomeTheArrivalAndStayExactBesideIt() throws {
-        var missing = SampleSpan()
+        var missing = Sample.span()
         missing.start = 0
-        var future = SampleSpan()
+        var future = Sample.span()
         future.start = 18_446_744_073_709_551_615
         future.end = 5
-        var reversed = SampleSpan()
+        var reversed = Sample.span()
         reversed.end = reversed.start - 2_000_000
-        var ancient = SampleSpan()
+        var ancient = Sample.span()
         ancient.start = 1_000_000
         ancient.end = 2_000_000
         #expect(fixture.store().write(try Sample.batch([missing, future, reversed, ancient])) == .written)
@@ -134,16 +141,17 @@ import Testing
     }
 
     @Test func withARetentionOlderStartsBecomeTheArrival() throws {
-        var span = SampleSpan()
+        var span = Sample.span()
         span.start = Sample.received - 7_200_000_000_000
         let row = try row(try Sample.batch([span])) { $0.retention = .seconds(3_600) }
         #expect(row["ts"] == "'2026-01-02 03:05:00.000000'")
     }
 
     @Test func unknownKindsAndStatusesAreKeptAsNumbers() throws {
-        var span = SampleSpan()
+        var span = Sample.span()
         span.kind = 99
-        span.status = (7, "")
+        span.statusCode = 7
+        span.statusMessage = []
         let row = try row(try Sample.batch([span]))
         #expect(row["kind"] == "'99'" && row["status_code"] == "'7'")
     }
@@ -182,9 +190,9 @@ import Testing
         let store = fixture.store()
         for number in 0..<3 as Range<UInt64> { #expect(store.write(try Sample.batch(Sample.spans(number..<number + 1))) == .written) }
         #expect(fixture.store().write(try Sample.batch(Sample.spans(3..<4))) == .written)
-        let swapped = try Sample.batch(Sample.spans(4..<5), resource: [("b", "2"), ("a", "1")])
+        let swapped = try Sample.batch(Sample.spans(4..<5), resource: [("b", .text("2")), ("a", .text("1"))])
         #expect(store.write(swapped) == .written)
-        #expect(store.write(try Sample.batch(Sample.spans(5..<6), resource: [("a", "1"), ("b", "2")])) == .written)
+        #expect(store.write(try Sample.batch(Sample.spans(5..<6), resource: [("a", .text("1")), ("b", .text("2"))])) == .written)
         #expect(try fixture.value("select count(*) from resources") == "2")
         #expect(try fixture.value("select count(*) from spans where resource_attributes is null") == "0")
     }

@@ -67,8 +67,8 @@ import Testing
             "hour", "tenant_id", "model_name", "event_count", "avg_latency", "max_latency", "total_tokens",
         ])
         let spans = try columns("spans")
-        #expect(Array(spans.prefix(44)) == (try columns("traces")))
-        #expect(Array(spans.suffix(3)) == ["trace_uuid", "resource_attributes", "resource_schema_url"])
+        #expect(spans.filter { !["trace_uuid", "resource_attributes", "resource_schema_url"].contains($0) } == (try columns("traces")))
+        #expect(spans.count == 47)
     }
 
     @Test func queriesUseTheIndexes() throws {

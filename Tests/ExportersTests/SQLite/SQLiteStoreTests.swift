@@ -26,7 +26,7 @@ import Testing
         try session.connection.execute("pragma max_page_count = \(pages + 2)")
         let small = try Sample.batch(Sample.spans(0..<2))
         var large = try Sample.batch(Sample.spans(2..<1_000))
-        large.append(try Sample.batch(Sample.spans(1_000..<1_001), resource: [("service.name", "late")]))
+        large.append(try Sample.batch(Sample.spans(1_000..<1_001), resource: [("service.name", .text("late"))]))
         #expect(try session.write(small).lostRows == 0)
         for _ in 0..<3 {
             let error = try #require(throws: SQLiteError.self) { _ = try session.write(large) }
@@ -146,11 +146,7 @@ import Testing
         let padding = String(repeating: "x", count: 2_000)
         var number: UInt64 = 0
         for _ in 0..<40 {
-            let spans = (number..<number + 100).map { index in
-                var span = SampleSpan(number: index, start: SampleSpan.start + index * 1_000)
-                span.attributes = [("padding", .string(padding))]
-                return span
-            }
+            let spans = (number..<number + 100).map { Sample.span($0, start: Sample.start + $0 * 1_000, attributes: [("padding", .text(padding))]) }
             number += 100
             #expect(store.write(try Sample.batch(spans)) == .written)
         }
@@ -161,17 +157,13 @@ import Testing
         let kept = try #require(Int(try count ?? ""))
         #expect(kept > 300 && kept < 1_000)
         #expect(try fixture.value("select max(start_unix_nano) - min(start_unix_nano) from traces") == "\((kept - 1) * 1_000)")
-        #expect(try fixture.value("select max(start_unix_nano) from traces") == "\(SampleSpan.start + 3_999 * 1_000)")
+        #expect(try fixture.value("select max(start_unix_nano) from traces") == "\(Sample.start + 3_999 * 1_000)")
     }
 
     @Test func aFileThatIsTooLargeAtStartIsCutDown() throws {
         let padding = String(repeating: "x", count: 2_000)
         let store = fixture.store()
-        let spans = (0..<UInt64(4_000)).map { index in
-            var span = SampleSpan(number: index)
-            span.attributes = [("padding", .string(padding))]
-            return span
-        }
+        let spans = (0..<UInt64(4_000)).map { Sample.span($0, attributes: [("padding", .text(padding))]) }
         #expect(store.write(try Sample.batch(spans)) == .written)
         store.close()
         let small = fixture.store { $0.maxSizeMiB = 3 }
