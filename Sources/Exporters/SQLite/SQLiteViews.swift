@@ -1,5 +1,5 @@
-/// The contract's aggregates and views, all plain views here: they are computed from `traces` when they are read. A migration that changes columns drops the views and
-/// makes them anew from here.
+/// The contract's aggregates and views, all plain views here: they are computed from `traces` when they are read. A
+/// migration that changes columns drops the views and makes them anew from here.
 enum SQLiteViews {
     static let all = spans + llmEvents + aggregates + llmEventsHourly
 
@@ -85,7 +85,8 @@ enum SQLiteViews {
     private static func quantile(_ rank: Double) -> String {
         let bounds = DurationHistogram.boundsMilliseconds.map(String.init).joined(separator: ",")
         return """
-            (select min(a.max_duration_ms, lower + max(0, min(upper, a.max_duration_ms) - lower) * (\(rank) * a.trace_count - below) / amount)
+            (select min(a.max_duration_ms, lower + max(0, min(upper, a.max_duration_ms) - lower)
+                * (\(rank) * a.trace_count - below) / amount)
             from (
                 select value as amount, total(value) over (order by key) - value as below,
                     coalesce(json_extract('[0,\(bounds)]', '$[' || key || ']'), 0) as lower,

@@ -15,7 +15,8 @@ import Testing
         var random = RandomSpans(seed: seed)
         let spans = (0..<50).map { _ in random.span() }
         #expect(fixture.store().write(try Model.batch(spans)) == .written)
-        let rows = try fixture.texts("select \(Self.columns.joined(separator: ", ")) from traces order by rowid", columns: Self.columns.count)
+        let names = Self.columns.joined(separator: ", ")
+        let rows = try fixture.texts("select \(names) from traces order by rowid", columns: Self.columns.count)
         #expect(rows.count == spans.count)
         for (row, span) in zip(rows, spans) {
             let texts = Dictionary(uniqueKeysWithValues: zip(Self.columns, row))

@@ -55,6 +55,24 @@ import Testing
         #expect(try count == "5")
     }
 
+    @Test func aDatabaseThatMayNotBeWrittenIsReportedAndOpenedAnew() throws {
+        let session = try SQLiteSession(fixture.config)
+        try session.connection.execute("pragma query_only = 1")
+        let batch = try Sample.batch(Sample.spans(0..<5))
+        let error = try #require(throws: SQLiteError.self) { _ = try session.write(batch) }
+        #expect(SQLiteProblem.of(error, path: "x").kind == "permission")
+        #expect(SQLiteProblem.requiresReopen(error))
+        #expect(try count == "0")
+    }
+
+    /// The superuser may write everything.
+    @Test(.enabled(if: geteuid() != 0)) func aFileWithoutWritePermissionIsRefused() throws {
+        try fixture.store().open()
+        #expect(chmod(fixture.path, 0o444) == 0)
+        let problem = try problem(fixture.store().write(try Sample.batch(Sample.spans(0..<1))))
+        #expect(problem.kind == "permission")
+    }
+
     @Test func aReaderDoesNotBlockTheWriter() throws {
         let store = fixture.store()
         #expect(store.write(try Sample.batch(Sample.spans(0..<2))) == .written)
@@ -146,7 +164,9 @@ import Testing
         let padding = String(repeating: "x", count: 2_000)
         var number: UInt64 = 0
         for _ in 0..<40 {
-            let spans = (number..<number + 100).map { Sample.span($0, start: Sample.start + $0 * 1_000, attributes: [("padding", .text(padding))]) }
+            let spans = (number..<number + 100).map {
+                Sample.span($0, start: Sample.start + $0 * 1_000, attributes: [("padding", .text(padding))])
+            }
             number += 100
             #expect(store.write(try Sample.batch(spans)) == .written)
         }
