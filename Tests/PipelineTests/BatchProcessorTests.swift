@@ -116,14 +116,49 @@ import Testing
 
     /// The timer may have taken the batch out when the shutdown begins; the next stage is closed right after it.
     @Test func shutdownWaitsForABatchThatATimerIsHandingOn() async {
-        for _ in 0..<100 {
-            let next = RecordingConsumer()
-            let batch = processor(next, size: 100, timeout: .microseconds(50))
-            _ = batch.consume(Numbers([1]))
-            await batch.shutdown(deadline: .now + patience)
-            let arrived = next.received.count
-            next.refuse(.retryable(.shuttingDown, after: nil))
-            #expect(arrived == 1)
+        let next = GatedConsumer()
+        let batch = processor(next, size: 100, timeout: .microseconds(50))
+        _ = batch.consume(Numbers([1]))
+        next.waitUntilEntered()
+        let deadline = ContinuousClock.now + .milliseconds(40)
+        await batch.shutdown(deadline: deadline)
+        #expect(ContinuousClock.now >= deadline)
+        next.open()
+        await batch.shutdown(deadline: .now + patience)
+        #expect(next.itemCount == 1)
+    }
+}
+
+/// Takes a batch only when the gate is opened.
+private final class GatedConsumer: Consumer, @unchecked Sendable {
+    private let lock = ConditionLock()
+    private var isOpen = false
+    private var hasEntered = false
+    private var items = 0
+
+    var admission: Outcome { .accepted }
+    var itemCount: Int { lock.withLock { items } }
+
+    func consume(_ batch: Numbers) -> Outcome {
+        let deadline = ContinuousClock.now + patience
+        return lock.withLock {
+            hasEntered = true
+            lock.broadcast()
+            while !isOpen, lock.wait(until: deadline) {}
+            items += batch.itemCount
+            return .accepted
+        }
+    }
+
+    func waitUntilEntered() {
+        let deadline = ContinuousClock.now + patience
+        lock.withLock { while !hasEntered, lock.wait(until: deadline) {} }
+    }
+
+    func open() {
+        lock.withLock {
+            isOpen = true
+            lock.broadcast()
         }
     }
 }

@@ -142,23 +142,25 @@ import Testing
 
     /// What the handler uses (a connection to interrupt) is freed after the body.
     @Test func theHandlerIsNeverRunningAfterTheBodyReturned() {
-        for _ in 0..<200 {
-            let cancellation = Cancellation()
-            let isFreed = Counter()
-            let usedAfterFree = Counter()
-            let start = DispatchSemaphore(value: 0)
-            let done = DispatchSemaphore(value: 0)
-            DispatchQueue(label: "body").async {
-                cancellation.withHandler({
-                    for _ in 0..<100 where isFreed.value > 0 { usedAfterFree.add() }
-                }) { _ = start.signal() }
-                isFreed.add()
-                done.signal()
+        let cancellation = Cancellation()
+        let bodyRuns = DispatchSemaphore(value: 0)
+        let handlerRuns = DispatchSemaphore(value: 0)
+        let freed = DispatchSemaphore(value: 0)
+        let usedAfterFree = Counter()
+        DispatchQueue(label: "body").async {
+            cancellation.withHandler({
+                handlerRuns.signal()
+                // The body is over now or very soon: time enough for a return that does not wait for this handler.
+                if freed.wait(timeout: .now() + .milliseconds(50)) == .success { usedAfterFree.add() }
+            }) {
+                bodyRuns.signal()
+                handlerRuns.wait()
             }
-            start.wait()
-            cancellation.cancel()
-            #expect(done.wait(timeout: .now() + 20) == .success)
-            #expect(usedAfterFree.value == 0)
+            freed.signal()
         }
+        bodyRuns.wait()
+        cancellation.cancel()
+        #expect(freed.wait(timeout: .now() + 20) == .success)
+        #expect(usedAfterFree.value == 0)
     }
 }
