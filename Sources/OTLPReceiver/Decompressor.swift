@@ -60,19 +60,17 @@ final class Decompressor {
         _ input: WireBytes, _ compression: Compression, maxBytes: Int, _ body: (WireBytes) throws(Failure) -> Result
     ) throws(Failure) -> Swift.Result<Result, DecompressionError> {
         defer { trim() }
+        if compression == .identity { return .success(try body(input)) }
         let size: Int
-        do {
-            switch compression {
-            case .identity:
-                return .success(try body(input))
-            case .gzip:
-                size = try inflate(input, maxBytes: maxBytes, hint: Self.gzipSize(input), libdeflate_gzip_decompress_ex)
-            case .deflate:
-                size = try inflate(input, maxBytes: maxBytes, hint: input.count * 4, libdeflate_zlib_decompress_ex)
-            case .zstd:
-                size = try unzstd(input, maxBytes: maxBytes)
-            }
-        } catch let error as DecompressionError {
+        do throws(DecompressionError) {
+            size =
+                switch compression {
+                case .identity: 0
+                case .gzip: try inflate(input, maxBytes: maxBytes, hint: Self.gzipSize(input), libdeflate_gzip_decompress_ex)
+                case .deflate: try inflate(input, maxBytes: maxBytes, hint: input.count * 4, libdeflate_zlib_decompress_ex)
+                case .zstd: try unzstd(input, maxBytes: maxBytes)
+                }
+        } catch {
             return .failure(error)
         }
         return .success(try body(WireBytes(rebasing: UnsafeRawBufferPointer(buffer)[..<size])))
