@@ -14,10 +14,11 @@ struct ResourceCache {
         }
 
         private static func equal(_ known: [UInt8], _ bytes: WireBytes) -> Bool {
-            known.count == bytes.count && known.withUnsafeBytes { known in
-                guard let one = known.baseAddress, let other = bytes.baseAddress else { return true }
-                return memcmp(one, other, known.count) == 0
-            }
+            known.count == bytes.count
+                && known.withUnsafeBytes { known in
+                    guard let one = known.baseAddress, let other = bytes.baseAddress else { return true }
+                    return memcmp(one, other, known.count) == 0
+                }
         }
     }
 

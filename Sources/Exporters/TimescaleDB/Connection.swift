@@ -226,7 +226,9 @@ final class Connection {
         // "FATAL:  28P01: password authentication failed for user …"
         for part in line.split(separator: " ") where part.utf8.count == 6 && part.hasSuffix(":") {
             let state = part.dropLast()
-            if state.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) }), state.first?.isNumber == true || state.first == "X" {
+            if state.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) }),
+                state.first?.isNumber == true || state.first == "X"
+            {
                 return .server(sqlState: String(state), line)
             }
         }

@@ -20,12 +20,13 @@ struct CopyEncoder: ~Copyable {
     }
 
     /// In the order of the fields below. The first five are encoded ahead of a row.
-    static let columns = [
-        "project_id", "service_name", "resource_id", "scope_name", "scope_version",
-        "ts", "trace_id", "span_id", "parent_span_id", "name", "kind", "status_code", "status_message", "duration_ms",
-        "adjusted_count", "sampling_reason", "trace_state", "flags", "start_unix_nano", "duration_nano",
-        "attributes", "dropped_attributes", "events", "dropped_events", "links", "dropped_links",
-    ] + genAIColumns
+    static let columns =
+        [
+            "project_id", "service_name", "resource_id", "scope_name", "scope_version",
+            "ts", "trace_id", "span_id", "parent_span_id", "name", "kind", "status_code", "status_message", "duration_ms",
+            "adjusted_count", "sampling_reason", "trace_state", "flags", "start_unix_nano", "duration_nano",
+            "attributes", "dropped_attributes", "events", "dropped_events", "links", "dropped_links",
+        ] + genAIColumns
 
     static let genAIColumns = [
         "provider", "model", "operation", "user_id", "session_id", "prompt_tokens", "completion_tokens", "total_tokens",

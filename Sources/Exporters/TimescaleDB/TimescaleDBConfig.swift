@@ -84,9 +84,11 @@ public struct TimescaleDBConfig: Sendable {
 
     private static func schema(from section: ConfigSection) -> SQLIdentifier {
         let name = section.string("schema", default: "public")
-        let isPlain = !name.isEmpty && name.utf8.count <= TimescaleDBLimits.identifierBytesMax && !name.unicodeScalars.contains { $0.value < 0x20 }
+        let isPlain =
+            !name.isEmpty && name.utf8.count <= TimescaleDBLimits.identifierBytesMax && !name.unicodeScalars.contains { $0.value < 0x20 }
         if !isPlain || name.hasPrefix("pg_") {
-            section.problem("must be a schema name of 1 to \(TimescaleDBLimits.identifierBytesMax) bytes that does not begin with pg_", at: "schema")
+            section.problem(
+                "must be a schema name of 1 to \(TimescaleDBLimits.identifierBytesMax) bytes that does not begin with pg_", at: "schema")
         }
         return SQLIdentifier(name: name)
     }

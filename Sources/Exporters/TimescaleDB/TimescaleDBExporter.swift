@@ -107,7 +107,8 @@ public final class TimescaleDBExporter: Consumer, Component {
             try migrator.checkNotNewer(version)
             guard version == Migration.latest else {
                 throw .unsuitable(
-                    "the database schema has version \(version), \(Migration.latest) is needed: run the migrate command, or set auto_migrate")
+                    "the database schema has version \(version), \(Migration.latest) is needed: run the migrate command or set auto_migrate"
+                )
             }
         }
         return SchemaFacts(continuousAggregates: try migrator.continuousAggregates())

@@ -5,7 +5,7 @@ enum TimescaleDBLimits {
     /// Rows per COPY. Above some 50,000 nothing is gained and a retry costs more.
     static let batchRowsMax = 100_000
     /// COPY bytes that are collected before libpq gets them: fits the second-level cache, and system calls no longer count.
-    static let copyChunkBytes = 128 * 1024
+    static let copyChunkBytes = 32 * 1024
     /// Bytes per call of libpq, which counts them in 32 bits and copies them.
     static let copyPieceBytesMax = 16 * 1024 * 1024
     /// Memory of a writer's row buffer that is kept after a batch.

@@ -46,7 +46,8 @@ import Testing
     }
 
     @Test func keysThatSanitisingMakesEqualAreRepeated() throws {
-        #expect(try json([ModelAttribute([0], .int(1)), ModelAttribute([0xFF], .int(2))]) == "{\"kvlist\":[[\"\u{FFFD}\",1],[\"\u{FFFD}\",2]]}")
+        #expect(
+            try json([ModelAttribute([0], .int(1)), ModelAttribute([0xFF], .int(2))]) == "{\"kvlist\":[[\"\u{FFFD}\",1],[\"\u{FFFD}\",2]]}")
     }
 
     @Test(arguments: ["double", "bytes", "kvlist", "column"])

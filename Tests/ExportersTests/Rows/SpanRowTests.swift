@@ -104,7 +104,8 @@ import Testing
             write(&output)
             return output.withBytes { String(decoding: $0, as: UTF8.self) }
         }
-        #expect((0...5).map { kind in text { $0.appendKind(kind) } } == ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"])
+        #expect(
+            (0...5).map { kind in text { $0.appendKind(kind) } } == ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"])
         #expect(text { $0.appendKind(-7) } == "-7")
         #expect((0...3).map { code in text { $0.appendStatus(code) } } == ["UNSET", "OK", "ERROR", "3"])
     }

@@ -182,7 +182,9 @@ final class FaultProxy: @unchecked Sendable {
     private func writeAll(_ descriptor: Int32, _ bytes: [UInt8], _ count: Int) -> Bool {
         var offset = 0
         while offset < count {
-            let written = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress.map { $0 + offset }, count - offset, Int32(MSG_NOSIGNAL)) }
+            let written = bytes.withUnsafeBytes {
+                send(descriptor, $0.baseAddress.map { $0 + offset }, count - offset, Int32(MSG_NOSIGNAL))
+            }
             guard written > 0 else { return false }
             offset += written
         }

@@ -210,7 +210,9 @@ enum Rebuild {
     static func hex(_ text: [UInt8]) throws -> [UInt8] {
         guard text.count % 2 == 0 else { throw Unexpected(what: "hex") }
         return try stride(from: 0, to: text.count, by: 2).map { index in
-            guard let byte = UInt8(String(decoding: text[index..<index + 2], as: UTF8.self), radix: 16) else { throw Unexpected(what: "hex") }
+            guard let byte = UInt8(String(decoding: text[index..<index + 2], as: UTF8.self), radix: 16) else {
+                throw Unexpected(what: "hex")
+            }
             return byte
         }
     }

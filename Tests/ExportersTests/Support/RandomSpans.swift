@@ -41,7 +41,8 @@ struct RandomSpans {
 
     mutating func double() -> Double {
         let special: [Double] = [
-            0, -0.0, 1, -1, 0.1, 1e22, 1e300, -1.7976931348623157e308, .leastNonzeroMagnitude, .leastNormalMagnitude, .nan, .infinity, -.infinity,
+            0, -0.0, 1, -1, 0.1, 1e22, 1e300, -1.7976931348623157e308, .leastNonzeroMagnitude, .leastNormalMagnitude, .nan, .infinity,
+            -.infinity,
             9_007_199_254_740_992, 1e15, 123456789012345680, 1e-7, 0.3,
         ]
         return below(2) == 0 ? special[below(special.count)] : Double(bitPattern: next())

@@ -43,8 +43,10 @@ import Testing
 
     @Test func llmColumnsAreWrittenWhenThereAreAny() throws {
         var row: CopyRow?
-        let texts = ["openai", String(repeating: "m", count: 300), "chat", String(repeating: "u", count: 3_000), "s", "stop", "in\0", "out"]
-            .map { Array($0.utf8) }
+        let texts = [
+            "openai", String(repeating: "m", count: 300), "chat", String(repeating: "u", count: 3_000), "s", "stop", "in\0", "out",
+        ]
+        .map { Array($0.utf8) }
         let batch = try Model.batch([ModelSpan()])
         var encoder = CopyEncoder(window: CopyFile.window)
         _ = encoder.begin(batch)

@@ -55,7 +55,11 @@ struct ExporterDatabaseTests {
             #expect(exporter.consume(try Model.batch(Model.spans(100))) == .accepted)
             #expect(
                 try await eventually {
-                    if case .degraded(let reason) = exporter.health { reason.contains("server closed the connection") || reason.contains("refused") } else { false }
+                    if case .degraded(let reason) = exporter.health {
+                        reason.contains("server closed the connection") || reason.contains("refused")
+                    } else {
+                        false
+                    }
                 }, "\(exporter.health)")
             proxy.set(nil)
             #expect(try await eventually { exporter.health == .ok && (try? database.count("traces")) == 100 })

@@ -161,7 +161,9 @@ struct InDoubtDatabaseTests {
             try file.bytes.withUnsafeBytes { bytes in try database.connection.sendCopy(bytes) }
             try database.connection.endCopy()
             let insert = statements.insertMissing(from: file.notes.earliest, to: file.notes.latest)
-            #expect(insert.contains("old.ts >= timestamptz '2026-01-01 12:00:00.000000+00' and old.ts <= timestamptz '2026-01-01 12:00:00.000049+00'"))
+            #expect(
+                insert.contains(
+                    "old.ts >= timestamptz '2026-01-01 12:00:00.000000+00' and old.ts <= timestamptz '2026-01-01 12:00:00.000049+00'"))
             try database.connection.query(insert)
             guard case .committed = database.connection.commit() else {
                 Issue.record("not committed")

@@ -85,7 +85,8 @@ struct MigrationDatabaseTests {
                 case .minimal: minimal
                 case .none: []
                 }
-            let rows = try database.connection.query("select indexname, indexdef from pg_indexes where schemaname = 'public' and tablename = 'traces'")
+            let rows = try database.connection.query(
+                "select indexname, indexdef from pg_indexes where schemaname = 'public' and tablename = 'traces'")
             #expect(Set(rows.compactMap { $0[0] }) == Set(wanted))
             for row in rows where partial.contains(row[0] ?? "") { #expect(row[1]?.contains(" WHERE ") == true) }
             #expect(rows.allSatisfy { $0[1]?.contains("USING btree") == true })
@@ -173,14 +174,16 @@ struct MigrationDatabaseTests {
             for index in spans.indices { spans[index].end = spans[index].start + UInt64(index + 1) * 1_000_000 }
             let cancellation = Cancellation()
             #expect(database.writer().writer.write(try Model.batch(spans), cancellation: cancellation) == .written)
-            let row = try database.connection.query(
-                """
-                select traces_quantile(duration_histogram, 0.5, max_duration_ms), traces_quantile(duration_histogram, 0.95, max_duration_ms),
-                traces_quantile(duration_histogram, 0.99, max_duration_ms), traces_quantile(duration_histogram, 1, max_duration_ms),
-                traces_quantile(duration_histogram, 0, max_duration_ms), trace_count, sampled_count, min_duration_ms, max_duration_ms,
-                avg_duration_ms, cardinality(duration_histogram) from traces_1day
-                """
-            ).first?.map { Double($0 ?? "") ?? .nan } ?? []
+            let row =
+                try database.connection.query(
+                    """
+                    select traces_quantile(duration_histogram, 0.5, max_duration_ms),
+                    traces_quantile(duration_histogram, 0.95, max_duration_ms),
+                    traces_quantile(duration_histogram, 0.99, max_duration_ms), traces_quantile(duration_histogram, 1, max_duration_ms),
+                    traces_quantile(duration_histogram, 0, max_duration_ms), trace_count, sampled_count, min_duration_ms, max_duration_ms,
+                    avg_duration_ms, cardinality(duration_histogram) from traces_1day
+                    """
+                ).first?.map { Double($0 ?? "") ?? .nan } ?? []
             try #require(row.count == 11)
             #expect((500...502).contains(row[0]) && (940...960).contains(row[1]) && (980...1_000).contains(row[2]), "\(row)")
             #expect(row[3] == 1_000 && row[4] >= 0 && row[4] <= 1)
@@ -197,22 +200,28 @@ struct MigrationDatabaseTests {
                 """
                 insert into traces (ts, trace_id, span_id, project_id, service_name, name, status_code, duration_ms, provider, model,
                 prompt_tokens, completion_tokens, total_tokens, total_cost_usd, adjusted_count, resource_id, attributes)
-                values ('2026-01-01 12:34:56+00', '101112131415161718191a1b1c1d1e1f', '\\xa0a1a2a3a4a5a6a7', 'p', 's', 'chat', 'ERROR', 10, 'openai',
-                'gpt', 5, 7, 12, 0.5, 4, 1, '{}'), ('2026-01-01 12:34:57+00', '101112131415161718191a1b1c1d1e1f', '\\xa0', 'p', 's', 'chat', 'OK',
-                110, 'openai', 'gpt', null, null, null, null, 1, 1, '{}')
+                values ('2026-01-01 12:34:56+00', '101112131415161718191a1b1c1d1e1f', '\\xa0a1a2a3a4a5a6a7', 'p', 's', 'chat', 'ERROR',
+                10, 'openai', 'gpt', 5, 7, 12, 0.5, 4, 1, '{}'),
+                ('2026-01-01 12:34:57+00', '101112131415161718191a1b1c1d1e1f', '\\xa0', 'p', 's', 'chat', 'OK', 110, 'openai',
+                'gpt', null, null, null, null, 1, 1, '{}')
                 """)
             for (aggregate, bucket) in [(Aggregate.minute, "12:34:00"), (.hour, "12:00:00"), (.day, "00:00:00")] {
                 let row = try database.connection.query(
                     """
-                    select to_char(bucket at time zone 'utc', 'HH24:MI:SS'), trace_count, sampled_count, error_count, prompt_tokens, total_tokens,
-                    total_cost_usd, avg_duration_ms, min_duration_ms, max_duration_ms from \(aggregate.rawValue)
+                    select to_char(bucket at time zone 'utc', 'HH24:MI:SS'), trace_count, sampled_count, error_count, prompt_tokens,
+                    total_tokens, total_cost_usd, avg_duration_ms, min_duration_ms, max_duration_ms from \(aggregate.rawValue)
                     """)
                 #expect(row == [[bucket, "5", "2", "4", "20", "48", "2", "30", "10", "110"]])
             }
             let event = try database.connection.query(
-                "select tenant_id, event_id, model_name, latency_ms, tokens_total, cost_usd, status_code from llm_events where latency_ms = 10")
+                """
+                select tenant_id, event_id, model_name, latency_ms, tokens_total, cost_usd, status_code from llm_events
+                where latency_ms = 10
+                """
+            )
             #expect(event == [["p", "101112131415161718191a1b1c1d1e1fa0a1a2a3a4a5a6a7", "gpt", "10", "12", "0.5", "500"]])
-            let hourly = try database.connection.query("select tenant_id, model_name, event_count, avg_latency, max_latency, total_tokens from llm_events_hourly")
+            let hourly = try database.connection.query(
+                "select tenant_id, model_name, event_count, avg_latency, max_latency, total_tokens from llm_events_hourly")
             #expect(hourly == [["p", "gpt", "5", "30", "110", "48"]])
         }
     }

@@ -23,7 +23,11 @@ struct TimescaleFeatureTests {
                 """)
             #expect(dimensions == [["ts", "1 day", nil], ["project_id", nil, "4"]])
             let jobs = try database.connection.query(
-                "select proc_name, config->>'start_offset', coalesce(config->>'compress_after', config->>'drop_after', config->>'end_offset') from timescaledb_information.jobs where hypertable_schema in ('public', '_timescaledb_internal') order by job_id")
+                """
+                select proc_name, config->>'start_offset', coalesce(config->>'compress_after', config->>'drop_after', config->>'end_offset')
+                from timescaledb_information.jobs where hypertable_schema in ('public', '_timescaledb_internal') order by job_id
+                """
+            )
             #expect(
                 jobs == [
                     ["policy_compression", nil, "168:00:00"], ["policy_retention", nil, "2160:00:00"],
@@ -32,11 +36,19 @@ struct TimescaleFeatureTests {
                     ["policy_refresh_continuous_aggregate", "720:00:00", "24:00:00"],
                 ])
             let compression = try database.connection.query(
-                "select segmentby, orderby from timescaledb_information.hypertable_compression_settings where hypertable = 'traces'::regclass")
+                """
+                select segmentby, orderby from timescaledb_information.hypertable_compression_settings
+                where hypertable = 'traces'::regclass
+                """
+            )
             #expect(compression == [["project_id,provider,model", "ts DESC"]])
             #expect(
                 try database.value(
-                    "select string_agg(view_name || ':' || materialized_only, ',' order by view_name) from timescaledb_information.continuous_aggregates")
+                    """
+                    select string_agg(view_name || ':' || materialized_only, ',' order by view_name)
+                    from timescaledb_information.continuous_aggregates
+                    """
+                )
                     == "traces_1day:false,traces_1hour:false,traces_1min:false")
         }
     }
@@ -46,7 +58,8 @@ struct TimescaleFeatureTests {
             try database.migrate()
             #expect(
                 try database.value(
-                    "select count(*) from timescaledb_information.jobs where proc_name in ('policy_compression', 'policy_retention')") == "0")
+                    "select count(*) from timescaledb_information.jobs where proc_name in ('policy_compression', 'policy_retention')")
+                    == "0")
         }
     }
 
@@ -115,14 +128,16 @@ struct TimescaleFeatureTests {
             try database.connection.query(
                 """
                 insert into traces (ts, trace_id, span_id, project_id, service_name, duration_ms, adjusted_count, resource_id, attributes)
-                select timestamptz '\(UTCTimestamp.text(late))' + interval '1 minute' * i, gen_random_uuid(), '\\x01', 'p', 's', 1, 1, 1, '{}'
+                select timestamptz '\(UTCTimestamp.text(late))' + interval '1 minute' * i, gen_random_uuid(), '\\x01', 'p', 's',
+                1, 1, 1, '{}'
                 from generate_series(0, 9) i
                 """)
             #expect(try database.value("select count(*) from traces_1min where project_id = 'p'") == "0")
             refresher.note(from: late, to: late + 9 * 60_000_000)
             await refresher.shutdown(deadline: .now + .seconds(60))
             for aggregate in Aggregate.allCases {
-                #expect(try database.value("select sum(trace_count) from \(aggregate.rawValue) where project_id = 'p'") == "10", "\(aggregate)")
+                #expect(
+                    try database.value("select sum(trace_count) from \(aggregate.rawValue) where project_id = 'p'") == "10", "\(aggregate)")
             }
         }
     }
@@ -136,7 +151,8 @@ struct TimescaleFeatureTests {
             }
             try database.connection.query(
                 """
-                create table collector_schema_migrations (version integer primary key, name text not null, applied_at timestamptz default now());
+                create table collector_schema_migrations (
+                  version integer primary key, name text not null, applied_at timestamptz default now());
                 insert into collector_schema_migrations values (1, 'tables'), (2, 'aggregates_and_views');
                 create extension timescaledb
                 """)

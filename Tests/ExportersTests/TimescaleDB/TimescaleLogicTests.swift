@@ -5,7 +5,9 @@ import Testing
 @testable import Exporters
 
 @Suite struct SQLStateTests {
-    @Test(arguments: ["08006", "08P01", "25006", "40001", "40P01", "53100", "53300", "55P03", "57014", "57P01", "57P03", "XX000", "58030", "25P02"])
+    @Test(arguments: [
+        "08006", "08P01", "25006", "40001", "40P01", "53100", "53300", "55P03", "57014", "57P01", "57P03", "XX000", "58030", "25P02",
+    ])
     func thesePassByThemselves(state: String) {
         #expect(SQLStateClass(state) == .transient)
         #expect(DatabaseError.server(sqlState: state, "x").retryAfter == nil)
@@ -151,12 +153,13 @@ import Testing
 }
 
 @Suite struct UTCTimestampTests {
-    @Test(arguments: [
-        (0, "1970-01-01 00:00:00.000000+00"), (-1, "1969-12-31 23:59:59.999999+00"),
-        (951_782_399_999_999, "2000-02-28 23:59:59.999999+00"), (951_782_400_000_000, "2000-02-29 00:00:00.000000+00"),
-        (1_767_268_800_000_001, "2026-01-01 12:00:00.000001+00"), (4_107_542_400_000_000, "2100-03-01 00:00:00.000000+00"),
-        (18_446_744_073_709_551, "2554-07-21 23:34:33.709551+00"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "1970-01-01 00:00:00.000000+00"), (-1, "1969-12-31 23:59:59.999999+00"),
+            (951_782_399_999_999, "2000-02-28 23:59:59.999999+00"), (951_782_400_000_000, "2000-02-29 00:00:00.000000+00"),
+            (1_767_268_800_000_001, "2026-01-01 12:00:00.000001+00"), (4_107_542_400_000_000, "2100-03-01 00:00:00.000000+00"),
+            (18_446_744_073_709_551, "2554-07-21 23:34:33.709551+00"),
+        ] as [(Int64, String)])
     func timestampsAreExact(microseconds: Int64, text: String) {
         #expect(UTCTimestamp.text(microseconds) == text)
     }
@@ -164,7 +167,7 @@ import Testing
 
 @Suite struct SQLIdentifierTests {
     @Test func namesAreQuoted() {
-        #expect("\(SQLIdentifier(name: #"a"b"#))" == #""a""b""#)
+        #expect("\(SQLIdentifier(name: "a\"b"))" == "\"a\"\"b\"")
         #expect(SQLIdentifier(name: "it's").literal == "'it''s'")
     }
 }
@@ -215,7 +218,13 @@ import Testing
         #expect(Set(parameters) == ["host=db.example", "port=6543", "dbname=t", "user=u", "password=p", "sslmode=verify-full"])
         #expect(config.connection.connectTimeout == .seconds(3))
         #expect(config.schema.name == "telemetry" && !config.autoMigrate && config.indexes == .minimal && config.spacePartitions == 2)
-        #expect(config.compressAfter == .zero && config.queue == { var queue = ExportQueueConfig(numConsumers: 7); queue.queueSize = 5; return queue }())
+        #expect(
+            config.compressAfter == .zero
+                && config.queue
+                    == {
+                        var queue = ExportQueueConfig(numConsumers: 7); queue.queueSize = 5; return queue
+                    }()
+        )
         #expect(config.timestampWindow == TimestampWindow(past: .seconds(48 * 3_600), future: .seconds(300)))
         #expect(config.retry.initialInterval == .seconds(1))
     }

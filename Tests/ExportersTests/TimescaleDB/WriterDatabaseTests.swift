@@ -27,7 +27,8 @@ struct WriterDatabaseTests {
         try TestDatabase.with { (database: TestDatabase) throws in
             try database.migrate()
             let span = ModelSpan(
-                traceID: Array(0x10...0x1F), spanID: Array(0xA0...0xA7), parentSpanID: Array(0xB0...0xB7), name: Array("GET /x".utf8), kind: 3,
+                traceID: Array(0x10...0x1F), spanID: Array(0xA0...0xA7), parentSpanID: Array(0xB0...0xB7), name: Array("GET /x".utf8),
+                kind: 3,
                 start: Model.noon, end: Model.noon + 2_500_000, statusCode: 2, statusMessage: Array("boom".utf8), flags: 0x101)
             let resource = [ModelAttribute("service.name", .text("shop")), ModelAttribute("project.id", .text("acme"))]
             let batch = try Model.batch(Model.request([span], resource: resource, schemaURL: "https://schema"))
@@ -60,7 +61,8 @@ struct WriterDatabaseTests {
             var spans = Model.spans(1)
             spans[0].attributes = [
                 ModelAttribute("prompt", .text(huge)), ModelAttribute(Array(repeating: 0x6B, count: 100_000), .int(1)),
-                ModelAttribute("user.id", .text(long)), ModelAttribute("nan", .double(.nan)), ModelAttribute("tiny", .double(.leastNonzeroMagnitude)),
+                ModelAttribute("user.id", .text(long)), ModelAttribute("nan", .double(.nan)),
+                ModelAttribute("tiny", .double(.leastNonzeroMagnitude)),
                 ModelAttribute("huge", .double(.greatestFiniteMagnitude)), ModelAttribute([0], .string([0, 0xFF])),
                 ModelAttribute("controls", .string(Array(repeating: 1, count: 100_000))), ModelAttribute("user.id", .text("again")),
             ]
@@ -69,7 +71,8 @@ struct WriterDatabaseTests {
                 ModelAttribute("service.name", .text(long)), ModelAttribute("project.id", .text(long)), ModelAttribute([0], .string([0])),
             ]
             let writer = database.writer().writer
-            let outcome = writer.write(try Model.batch(Model.request(spans, resource: resource, scope: "\0", scopeVersion: long)), cancellation: cancellation)
+            let outcome = writer.write(
+                try Model.batch(Model.request(spans, resource: resource, scope: "\0", scopeVersion: long)), cancellation: cancellation)
             #expect(outcome == .written)
             #expect(try database.spans() == spans.map(\.normalised))
             #expect(try database.value("select octet_length(project_id) || ' ' || octet_length(service_name) from traces") == "256 2600")
@@ -100,7 +103,9 @@ struct WriterDatabaseTests {
             spans[0].attributes = [ModelAttribute("deep", value)]
             spans[1].attributes = [ModelAttribute("many", .array(Array(repeating: .absent, count: RowLimits.jsonValuesMax - 1)))]
             #expect(database.writer().writer.write(try Model.batch(spans), cancellation: cancellation) == .written)
-            #expect(try database.value("select jsonb_array_length(attributes->'many') from traces where attributes ? 'many'") == "\(RowLimits.jsonValuesMax - 1)")
+            #expect(
+                try database.value("select jsonb_array_length(attributes->'many') from traces where attributes ? 'many'")
+                    == "\(RowLimits.jsonValuesMax - 1)")
             #expect(try database.spans().first == spans[0].normalised)
         }
     }
@@ -118,7 +123,9 @@ struct WriterDatabaseTests {
             #expect(writer.write(try #require(whole), cancellation: cancellation) == .written)
             #expect(try database.count("traces") == 10_000)
             #expect(try database.count("resources") == 100)
-            #expect(try database.value("select count(distinct service_name) from spans where resource_attributes->>'service.name' = service_name") == "100")
+            #expect(
+                try database.value(
+                    "select count(distinct service_name) from spans where resource_attributes->>'service.name' = service_name") == "100")
             // Known resources are not written again, and a second writer does not stumble over them.
             #expect(database.writer().writer.write(try Model.batch(Model.spans(1, first: 10_000)), cancellation: cancellation) == .written)
             #expect(try database.count("resources") == 101)
@@ -133,7 +140,9 @@ struct WriterDatabaseTests {
             config.schema = SQLIdentifier(name: schema)
             #expect(database.writer(config).writer.write(try Model.batch(Model.spans(3)), cancellation: cancellation) == .written)
             #expect(try database.spans(schema: "\(config.schema)").count == 3)
-            #expect(try database.value("select count(*) from information_schema.tables where table_schema = 'public' and table_name = 'traces'") == "0")
+            #expect(
+                try database.value("select count(*) from information_schema.tables where table_schema = 'public' and table_name = 'traces'")
+                    == "0")
         }
     }
 
@@ -177,7 +186,8 @@ struct WriterDatabaseTests {
     @Test func aWrongPasswordIsAnAuthenticationProblem() throws {
         try TestDatabase.with { (database: TestDatabase) throws in
             let options = database.options([("password", "wrong"), ("user", "nobody_\(database.name)")])
-            let outcome = database.writer(database.config(options)).writer.write(try Model.batch(Model.spans(1)), cancellation: cancellation)
+            let outcome = database.writer(database.config(options)).writer.write(
+                try Model.batch(Model.spans(1)), cancellation: cancellation)
             guard case .retryable(let problem, let after) = outcome else {
                 Issue.record("\(outcome)")
                 return
@@ -216,7 +226,9 @@ struct WriterDatabaseTests {
             let cancellation = cancellation
             let canceller = BlockingThread {
                 // Until the writer waits for the lock.
-                while (try? observer.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%copy%'"))?.isEmpty == true {}
+                while (try? observer.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%copy%'"))?
+                    .isEmpty == true
+                {}
                 cancellation.cancel()
             }
             let start = ContinuousClock.now

@@ -103,15 +103,16 @@ enum TracesTable {
         ("idx_traces_ts", "(ts desc)"),
     ]
 
-    private static let standardIndexes = minimalIndexes + [
-        ("idx_traces_provider", "(provider) where provider is not null"),
-        ("idx_traces_model", "(model) where model is not null"),
-        ("idx_traces_user", "(user_id) where user_id is not null"),
-        ("idx_traces_session", "(session_id, ts desc) where session_id is not null"),
-        ("idx_traces_cost", "(total_cost_usd) where total_cost_usd is not null"),
-        ("idx_traces_duration", "(duration_ms) where provider is not null"),
-        ("idx_traces_status", "(status_code, ts desc) where status_code = 'ERROR'"),
-    ]
+    private static let standardIndexes =
+        minimalIndexes + [
+            ("idx_traces_provider", "(provider) where provider is not null"),
+            ("idx_traces_model", "(model) where model is not null"),
+            ("idx_traces_user", "(user_id) where user_id is not null"),
+            ("idx_traces_session", "(session_id, ts desc) where session_id is not null"),
+            ("idx_traces_cost", "(total_cost_usd) where total_cost_usd is not null"),
+            ("idx_traces_duration", "(duration_ms) where provider is not null"),
+            ("idx_traces_status", "(status_code, ts desc) where status_code = 'ERROR'"),
+        ]
 
     private static func indexes(_ settings: SchemaSettings) -> [String] {
         let wanted =
