@@ -56,7 +56,12 @@ let package = Package(
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
         module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         module("OTLPReceiver", ["Configuration", "HTTPServer", "OTLPWire", "Pipeline", "SelfTelemetry", "CDeflate", "CZstd"]),
-        module("Exporters", ["Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CLibPQ", "CSQLite"]),
+        module(
+            "Exporters",
+            [
+                "Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CLibPQ", "CSQLite",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .executableTarget(
             name: "Collector",
             dependencies: [
@@ -72,9 +77,9 @@ let package = Package(
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
         tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
-        tests("PipelineTests", ["Pipeline", "OTLPWire", "SelfTelemetry"]),
+        tests("PipelineTests", ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
-        tests("ExportersTests", ["Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),
+        tests("ExportersTests", ["Configuration", "Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),
     ],
     cxxLanguageStandard: .cxx17
 )
