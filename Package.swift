@@ -73,7 +73,9 @@ let package = Package(
         tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
         tests("PipelineTests", ["Pipeline", "OTLPWire", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
-        tests("ExportersTests", ["Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),
+        tests(
+            "ExportersTests",
+            ["Configuration", "Crypto", "Exporters", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
     ],
     cxxLanguageStandard: .cxx17
 )
