@@ -79,7 +79,12 @@ let package = Package(
         tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
         tests("PipelineTests", ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
-        tests("ExportersTests", ["Configuration", "Exporters", "OTLPWire", "Pipeline", "SelfTelemetry"]),
+        tests(
+            "ExportersTests",
+            [
+                "Configuration", "Crypto", "Exporters", "OTLPWire", "Pipeline", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )
