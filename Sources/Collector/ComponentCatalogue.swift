@@ -14,7 +14,7 @@ enum ComponentCatalogue {
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
-        "nop": nopExporter, "sqlite": sqliteExporter, "timescaledb": timescaleDBExporter,
+        "debug": debugExporter, "nop": nopExporter, "sqlite": sqliteExporter, "timescaledb": timescaleDBExporter,
     ]
 
     private static let healthCheck = "health_check"
@@ -77,11 +77,20 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
 private func batchProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = BatchConfig(from: section)
     return ProcessorBlueprint { context, next in
-        BatchProcessor(id: id, settings: config.settings, next: next, registry: context.registry)
+        BatchProcessor(
+            id: id, settings: config.settings, next: next, registry: context.registry,
+            logger: context.loggers.logger("processors.\(id)"))
     }
 }
 
 // MARK: Exporters
+
+private func debugExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
+    let config = DebugConfig(from: section)
+    return ExporterBlueprint(destination: "the terminal (debug)") { context in
+        DebugExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+    }
+}
 
 private func nopExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
     section.finish()
@@ -101,7 +110,7 @@ private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterB
 private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
     let config = TimescaleDBConfig(from: section)
     return ExporterBlueprint(
-        destination: "PostgreSQL",
+        destination: "PostgreSQL, \(config.destination)",
         migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
         make: { context in
             TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))

@@ -28,33 +28,6 @@ public struct OTLPReceiverConfig: Sendable {
         public var idleTimeout = Duration.seconds(300)
     }
 
-    /// A listening address.
-    public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
-        public var host: String
-        public var port: Int
-
-        public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-
-        public init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-
-        /// `host:port`, `:port` (all addresses), `[v6]:port`; nil for anything else.
-        public init?(_ text: String) {
-            guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port) else {
-                return nil
-            }
-            var host = String(text[..<colon])
-            if host.hasPrefix("["), host.hasSuffix("]") {
-                host = String(host.dropFirst().dropLast())
-            } else if host.contains(":") {
-                return nil
-            }
-            self.init(host: host.isEmpty ? "0.0.0.0" : host, port: port)
-        }
-    }
-
     public init(from section: ConfigSection) {
         if let protocols = section.section("protocols") {
             grpc = protocols.section("grpc").map { GRPCConfig(from: $0) }
@@ -70,7 +43,7 @@ public struct OTLPReceiverConfig: Sendable {
 
 extension OTLPReceiverConfig.GRPCConfig {
     init(from section: ConfigSection) {
-        endpoint = OTLPReceiverConfig.endpoint(section, default: endpoint)
+        endpoint = section.endpoint("endpoint", default: endpoint)
         maxRecvMsgSizeMiB = section.int("max_recv_msg_size_mib", default: maxRecvMsgSizeMiB, in: 1...2047)
         maxConcurrentStreams = section.int("max_concurrent_streams", default: maxConcurrentStreams, in: 1...100_000)
         if let keepalive = section.section("keepalive") {
@@ -90,7 +63,7 @@ extension OTLPReceiverConfig.GRPCConfig {
 
 extension OTLPReceiverConfig.HTTPConfig {
     init(from section: ConfigSection) {
-        endpoint = OTLPReceiverConfig.endpoint(section, default: endpoint)
+        endpoint = section.endpoint("endpoint", default: endpoint)
         tracesURLPath = section.string("traces_url_path", default: tracesURLPath)
         if !tracesURLPath.hasPrefix("/") { section.problem("must start with /", at: "traces_url_path") }
         maxRequestBodySize = section.int("max_request_body_size", default: maxRequestBodySize, in: 1...(2047 * 1024 * 1024))
@@ -109,14 +82,5 @@ extension OTLPReceiverConfig.HTTPConfig {
         idleTimeout = section.duration("idle_timeout", default: idleTimeout)
         cors = section.section("cors").map { CORSConfig(from: $0) }
         section.finish()
-    }
-}
-
-extension OTLPReceiverConfig {
-    fileprivate static func endpoint(_ section: ConfigSection, default fallback: Endpoint) -> Endpoint {
-        let text = section.string("endpoint", default: fallback.description)
-        if let endpoint = Endpoint(text) { return endpoint }
-        section.problem("must be host:port", at: "endpoint")
-        return fallback
     }
 }

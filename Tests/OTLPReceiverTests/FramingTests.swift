@@ -77,17 +77,4 @@ import Testing
         #expect(Answers.wholeSeconds(.milliseconds(1500)) == 2)
         #expect(Answers.wholeSeconds(.seconds(7)) == 7)
     }
-
-    @Test(arguments: [
-        ("localhost:4317", OTLPReceiverConfig.Endpoint(host: "localhost", port: 4317)), (":0", .init(host: "0.0.0.0", port: 0)),
-        ("[::1]:80", .init(host: "::1", port: 80)),
-    ])
-    func `endpoints`(text: String, expected: OTLPReceiverConfig.Endpoint) {
-        #expect(OTLPReceiverConfig.Endpoint(text) == expected)
-    }
-
-    @Test(arguments: ["", "localhost", "localhost:", "localhost:65536", "::1:80", "a:b"])
-    func `what is no endpoint is refused`(text: String) {
-        #expect(OTLPReceiverConfig.Endpoint(text) == nil)
-    }
 }

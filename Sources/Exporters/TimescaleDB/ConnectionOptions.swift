@@ -38,6 +38,11 @@ struct ConnectionOptions: Sendable, Equatable {
         return .seconds(seconds)
     }
 
+    /// Host and database, without credentials.
+    var destination: String {
+        "database \(parsed("dbname") ?? "of the user's name") on \(parsed("host") ?? "the local socket")"
+    }
+
     /// The value of `key` in the DSN or the parameters.
     private func parsed(_ key: String) -> String? {
         if let parameter = parameters.last(where: { $0.key == key }) { return parameter.value }

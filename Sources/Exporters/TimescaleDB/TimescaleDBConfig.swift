@@ -36,6 +36,9 @@ public struct TimescaleDBConfig: Sendable {
 
     private static let defaultRetention = Duration.seconds(2_160 * 3_600)
 
+    /// Where the rows go, for people: host and database, no credentials.
+    public var destination: String { connection.destination }
+
     init(connection: ConnectionOptions) {
         self.connection = connection
     }

@@ -36,7 +36,7 @@ public final class TimescaleDBExporter: Consumer, Component {
         collector = BatchProcessor(
             id: id,
             settings: BatchSettings(sizeItems: config.batchRows, maxItems: config.batchRows, timeout: config.flushInterval),
-            next: writers, registry: nil)
+            next: writers, registry: nil, logger: logger)
     }
 
     public var health: ComponentHealth {

@@ -8,7 +8,7 @@ public protocol BatchWriter<Batch>: AnyObject {
 
 public enum WriteOutcome: Sendable, Equatable {
     case written
-    /// Nothing of the batch is at the destination; try again, not before `after`.
+    /// Try again, not before `after`. What the writer knows to be at the destination already it does not write again.
     case retryable(ExportProblem, after: Duration?)
     /// Trying again will not help: `lostItems` of the batch are dropped, the rest is at the destination.
     case permanent(ExportProblem, lostItems: Int)

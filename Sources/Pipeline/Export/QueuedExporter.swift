@@ -11,6 +11,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
     private let retry: RetryConfig
     private let metrics: ExporterMetrics
     private let logger: Logger
+    private let loss: InternalEvent
     private let makeWriter: @Sendable (_ worker: Int) -> any BatchWriter<Batch>
     private let queueSize: Int
     private let workerCount: Int
@@ -33,6 +34,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
         self.queue = BoundedQueue(capacity: queue.queueSize + PipelineLimits.admissionReserve)
         workerCount = queue.numConsumers
         metrics = ExporterMetrics(registry: registry, exporter: id, items: itemName)
+        loss = InternalEvent(counter: metrics.sendFailed, logger: logger, level: .error, message: "export given up, data is lost")
         let labels = [(name: "exporter", value: id)]
         registry.observe("otelcol_exporter_queue_size", help: "Batches queued.", labels: labels) { [queue = self.queue] in
             Double(queue.count)
@@ -121,8 +123,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: Consumer, Component {
     }
 
     private func giveUp(_ items: Int, _ problem: ExportProblem) {
-        metrics.sendFailed.add(items)
-        logger.error("export given up, data is lost", metadata: ["reason": "\(problem)", "items": "\(items)"])
+        loss.emit(items, metadata: ["reason": "\(problem)"])
     }
 
     /// Lets the workers empty the queue until `deadline`; then breaks off what blocks, and what is left is lost and counted.
