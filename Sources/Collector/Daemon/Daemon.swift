@@ -68,10 +68,11 @@ final class Daemon: Sendable {
     // MARK: Start
 
     private func run() async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let loopCount = Processors.count
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
         // Health and metrics answer also while the data's event loops are busy.
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        logger.info("\(CollectorVersion.text) starts", metadata: ["event_loops": "\(System.coreCount)"])
+        logger.info("\(CollectorVersion.text) starts", metadata: ["event_loops": "\(loopCount)"])
         ProcessMetrics.register(in: registry, start: startTime)
         let assembly = Assembly(
             blueprints,
