@@ -22,8 +22,8 @@ public struct HTTPRequestHead: ~Copyable {
 
     /// The target up to the query, without `?`.
     public var path: UnsafeRawBufferPointer {
-        guard let end = target.firstIndex(of: UInt8(ascii: "?")) else { return target }
-        return UnsafeRawBufferPointer(rebasing: target[..<end])
+        guard let start = target.baseAddress, let end = memchr(start, Int32(UInt8(ascii: "?")), target.count) else { return target }
+        return UnsafeRawBufferPointer(start: start, count: UnsafeRawPointer(end) - start)
     }
 
     /// The first value of a header, without surrounding white space; nil when it was not sent.
