@@ -55,7 +55,12 @@ let package = Package(
         module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
         module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
-        module("OTLPReceiver", ["Configuration", "HTTPServer", "OTLPWire", "Pipeline", "SelfTelemetry", "CDeflate", "CZstd"]),
+        module(
+            "OTLPReceiver",
+            [
+                "Configuration", "HTTPServer", "OTLPWire", "Pipeline", "SelfTelemetry", "CDeflate", "CZstd",
+                .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         module(
             "Exporters",
             [

@@ -13,7 +13,8 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter):
     if os.environ.get("COLLECTOR_TEST_TIMESCALEDB") == "0":
-        terminalreporter.write_line("NO TIMESCALEDB ON THIS MACHINE: tests that need it were skipped; plain PostgreSQL was tested", yellow=True)
+        terminalreporter.write_line("NO TIMESCALEDB ON THIS MACHINE: tests that need it were skipped; plain PostgreSQL was tested",
+                                    yellow=True)
 
 
 @pytest.fixture(params=["postgres", "sqlite"])

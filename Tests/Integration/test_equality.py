@@ -73,7 +73,8 @@ def sdk_spans(total):
     parent = None
     for i in range(total):
         if i % 8 == 0:
-            remote = SpanContext(r.getrandbits(128) or 1, r.getrandbits(64) or 1, True, TraceFlags(1), TraceState([("ot", "th:8"), ("v", "1")]))
+            state = TraceState([("ot", "th:8"), ("v", "1")])
+            remote = SpanContext(r.getrandbits(128) or 1, r.getrandbits(64) or 1, True, TraceFlags(1), state)
             parent = None if i % 16 else trace.set_span_in_context(trace.NonRecordingSpan(remote))
         linked = SpanContext(r.getrandbits(128) or 1, r.getrandbits(64) or 1, False, TraceFlags(0))
         span = tracers[i % 2].start_span(
