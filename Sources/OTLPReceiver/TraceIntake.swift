@@ -10,6 +10,9 @@ final class TraceIntake {
     private let limits: DecodeLimits
     private let decompressor = Decompressor()
     private let transcoder: JSONTranscoder
+    /// What parsing an honest document takes besides its own bytes: tape, strings and the protobuf. A hostile one takes up to
+    /// `JSONTranscoder.workingBytesPerDocumentByte`; a second one is refused as long as the first is at work.
+    private static let jsonWorkingBytesPerByte = 4
     /// Protobuf of the JSON request at hand.
     private var transcoded = OutputBuffer()
 
@@ -57,6 +60,9 @@ final class TraceIntake {
         case .protobuf:
             return try consume(bytes, metrics)
         case .json:
+            let workingBytes = bytes.count * Self.jsonWorkingBytesPerByte
+            guard budget.tryReserve(workingBytes) else { throw .refused(.memoryLimit, after: nil) }
+            defer { budget.release(workingBytes) }
             transcoded.removeAll(keepingCapacity: Decompressor.retainedBytesMax)
             do {
                 try transcoder.transcodeTraces(bytes, into: &transcoded)
