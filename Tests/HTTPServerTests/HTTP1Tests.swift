@@ -159,6 +159,15 @@ import Testing
         }
     }
 
+    @Test func `the answer to a malformed request reaches a client that goes on sending`() async throws {
+        try await TestServer.run { test in
+            let client = try test.client()
+            try client.send("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
+            for _ in 0..<64 { try client.send([UInt8](repeating: 0, count: 65_536)) }
+            #expect(try client.readResponse().status == 400)
+        }
+    }
+
     @Test func `HTTP/1_0 is served, and kept alive on request only`() async throws {
         try await TestServer.run { test in
             let kept = try test.client()

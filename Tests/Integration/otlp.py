@@ -163,14 +163,18 @@ def _no_constant(name):
     raise AssertionError(f"not JSON: {name}")
 
 
-def pairs_of_column(text):
-    """A jsonb column as canonical pairs. Objects that repeat a key are not allowed to reach a table as such."""
+def json_of_column(text):
+    """A jsonb column read strictly. Objects that repeat a key are not allowed to reach a table as such."""
     def unique(pairs):
         assert len({k for k, _ in pairs}) == len(pairs), "an object in the table repeats a key"
         return dict(pairs)
-    value = value_of_json(json.loads(text, parse_float=_number, parse_constant=_no_constant, object_pairs_hook=unique))
-    assert value[0] == "kvlist", value
-    return value
+    return json.loads(text, parse_float=_number, parse_constant=_no_constant, object_pairs_hook=unique)
+
+
+def pairs_of_json(value):
+    pairs = value_of_json(value)
+    assert pairs[0] == "kvlist", pairs
+    return pairs
 
 
 def from_message(group, scope_spans, span):
@@ -178,7 +182,7 @@ def from_message(group, scope_spans, span):
     return {
         "trace_id": span.trace_id.hex(), "span_id": span.span_id.hex(), "parent_span_id": span.parent_span_id.hex() or None,
         "trace_state": clean(span.trace_state), "flags": span.flags, "name": clean(span.name), "kind": KINDS[span.kind],
-        "start": span.start_time_unix_nano, "end": max(span.end_time_unix_nano, span.start_time_unix_nano),
+        "start": span.start_time_unix_nano, "end": span.end_time_unix_nano,
         "attributes": pairs_of(span.attributes), "dropped_attributes": span.dropped_attributes_count,
         "events": tuple((clean(e.name), e.time_unix_nano, pairs_of(e.attributes), e.dropped_attributes_count) for e in span.events),
         "dropped_events": span.dropped_events_count,
@@ -200,25 +204,25 @@ def from_row(row):
     """The comparable form of a span as the tables hold it. 64-bit columns are signed; OTLP's numbers are not."""
     assert not any(isinstance(v, str) and "\0" in v for v in row.values()), "U+0000 in a table"
     start = row["start_unix_nano"] % 2**64
-    events = json.loads(row["events"]) if row["events"] is not None else []
-    links = json.loads(row["links"]) if row["links"] is not None else []
+    events = json_of_column(row["events"]) if row["events"] is not None else []
+    links = json_of_column(row["links"]) if row["links"] is not None else []
     assert events or row["events"] is None, "no events is null"
     assert links or row["links"] is None, "no links is null"
 
     def inner(item):
-        return pairs_of_column(json.dumps(item.get("attributes") or {}))
+        return pairs_of_json(item.get("attributes") or {})
     return {
         "trace_id": hexadecimal(row["trace_id"]), "span_id": hexadecimal(row["span_id"]),
         "parent_span_id": hexadecimal(row["parent_span_id"]) or None,
         "trace_state": row["trace_state"] or "", "flags": (row["flags"] or 0) % 2**32, "name": row["name"] or "", "kind": row["kind"],
-        "start": start, "end": start + row["duration_nano"],
-        "attributes": pairs_of_column(row["attributes"]), "dropped_attributes": (row["dropped_attributes"] or 0) % 2**32,
+        "start": start, "end": (start + row["duration_nano"]) % 2**64,
+        "attributes": pairs_of_json(json_of_column(row["attributes"])), "dropped_attributes": (row["dropped_attributes"] or 0) % 2**32,
         "events": tuple((clean(e["name"]), e["time_unix_nano"], inner(e), e.get("dropped_attributes", 0)) for e in events),
         "dropped_events": (row["dropped_events"] or 0) % 2**32,
         "links": tuple((i["trace_id"], i["span_id"], clean(i.get("trace_state") or ""), i.get("flags", 0), inner(i),
                         i.get("dropped_attributes", 0)) for i in links),
         "dropped_links": (row["dropped_links"] or 0) % 2**32,
         "status_code": row["status_code"], "status_message": clean(row["status_message"] or ""),
-        "resource": pairs_of_column(row["resource_attributes"]), "schema_url": clean(row["schema_url"] or ""),
+        "resource": pairs_of_json(json_of_column(row["resource_attributes"])), "schema_url": clean(row["schema_url"] or ""),
         "scope": (clean(row["scope_name"] or ""), clean(row["scope_version"] or "")),
     }

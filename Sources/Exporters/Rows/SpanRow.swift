@@ -14,7 +14,7 @@ struct SpanRow {
     /// Exact start and duration modulo 2^64: times from 2262 on come out negative, and `start &+ duration` is always the end.
     let startUnixNano: Int64
     let durationNano: Int64
-    /// End minus start; negative when the end is before the start, 0 when either time is missing.
+    /// End minus start, which averages and histograms read: 0 when the end is before the start or either time is missing.
     let durationMilliseconds: Double
     let adjustedCount: Double
     /// What an LLM call adds; nil for all other spans.
@@ -29,11 +29,7 @@ struct SpanRow {
         timestampMicroseconds = Int64((isTimestampReplaced ? reference.receivedUnixNano : start) / 1_000)
         startUnixNano = Int64(bitPattern: start)
         durationNano = Int64(bitPattern: end &- start)
-        if start == 0 || end == 0 {
-            durationMilliseconds = 0
-        } else {
-            durationMilliseconds = (end >= start ? Double(end - start) : -Double(start - end)) / 1e6
-        }
+        durationMilliseconds = start == 0 || end < start ? 0 : Double(end - start) / 1e6
         adjustedCount = reference.adjustedCount.isFinite ? reference.adjustedCount : 1
     }
 }

@@ -83,6 +83,8 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // NIO's decoder reports whatever follows an error. It is read away, so that the answer is not lost to a reset.
+        if hasFailed && error is ByteToMessageDecoderError { return }
         guard let error = error as? HTTPParserError else { return closeNow() }
         guard endingSince == nil, !hasFailed, !isInputClosed else { return }
         hasFailed = true
