@@ -27,8 +27,8 @@ toolchain:
 	@$(SWIFT) --version 2>/dev/null | grep -Eq 'Swift version (6\.([3-9]|[1-9][0-9])|[7-9]|[1-9][0-9])' \
 	    || { echo "Swift 6.3 or later is needed; see swift.org/install" >&2; exit 1; }
 
-build: deps toolchain ## release binary: .build/release/collector
-	$(SWIFT) build --configuration release --product collector
+build: deps toolchain ## release binary, needs no Swift where it runs: .build/release/collector
+	$(SWIFT) build --configuration release --product collector --static-swift-stdlib
 
 run: build ## start the collector on 4317 and 4318, into ./data/telemetry.db or DATABASE_URL=postgresql://...
 	@exec .build/release/collector run --config $(CONFIG)

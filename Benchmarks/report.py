@@ -1,0 +1,116 @@
+"""The results as Markdown, each with its bar and whether it is met."""
+import datetime
+import os
+import platform
+import re
+import subprocess
+
+RSS_IDLE_MIB_MAX = 40
+RSS_LOAD_MIB_MAX = 200
+# Growth over a long load that is still none: what the allocator's and kernel's own ups and downs amount to.
+RSS_GROWTH_MIB_MAX = 5
+ROWS_RATIO_MIN = 0.75
+SERVER_RATIO_MAX = 1.1
+COLLECTOR_US_MAX = 3.0
+
+
+def _table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+class Report:
+    def __init__(self):
+        self.parts, self.missed, self.met = [], [], 0
+
+    def _bar(self, what, text, is_met):
+        """`text` with the verdict after it; counts and remembers it."""
+        if is_met:
+            self.met += 1
+            return text
+        self.missed.append(f"{what}: {text}")
+        return f"**{text}: missed**"
+
+    def ingest(self, figures, loads, rounds):
+        rows = []
+        for load in loads:
+            ours, rotel = figures[(load, "collector")], figures[(load, "rotel")]
+            ratio = rotel[0] / ours[0]
+            rows.append([load.name, f"{ours[0]:.2f}", f"{rotel[0]:.2f}",
+                         self._bar(load.name, f"{ratio:.2f}x (bar {load.bar}x)", ratio >= load.bar),
+                         f"{ours[1]:,.0f}", f"{rotel[1]:,.0f}", f"{ours[2]:.0f}", f"{rotel[2]:.0f}"])
+        self.parts.append(
+            "## Receive, decode, drop\n\n"
+            "CPU time of the collector's process (user and system) per span; it has core 0, the load driver h2load core 1. `nop` here, "
+            "`blackhole` in Rotel, both after their batching. Requests of realistic LLM traces, 750 bytes per span. "
+            f"Medians of {rounds} interleaved rounds; spans/s is what one core took, or what h2load could send; peak RSS so far.\n\n"
+            + _table(["load", "ours, µs", "Rotel, µs", "Rotel needs", "ours, spans/s", "Rotel, spans/s", "ours, MiB", "Rotel, MiB"], rows))
+
+    def database(self, figures, database, rows, rounds):
+        ours, copy = figures["collector"], figures["COPY from a file"]
+        speed = ours["rows_per_second"] / copy["rows_per_second"]
+        server = ours["server_us"] / copy["server_us"]
+        table = [[name, f"{run['rows_per_second']:,.0f}", f"{run['server_us']:.2f}", f"{run['collector_us']:.2f}" if "collector_us" in run
+                  else "-"] for name, run in figures.items()]
+        verdicts = [
+            ["rows/s, of COPY's", self._bar("rows/s of COPY's", f"{speed:.2f} (bar {ROWS_RATIO_MIN})", speed >= ROWS_RATIO_MIN)],
+            ["server CPU per row, of COPY's",
+             self._bar("server CPU per row of COPY's", f"{server:.2f} (bar {SERVER_RATIO_MAX})", server <= SERVER_RATIO_MAX)],
+            ["collector CPU per span", self._bar("collector CPU per span", f"{ours['collector_us']:.2f} µs (bar {COLLECTOR_US_MAX:.0f} µs)",
+                                                 ours["collector_us"] <= COLLECTOR_US_MAX)],
+        ]
+        self.parts.append(
+            f"## Receive to PostgreSQL {database.version}\n\n"
+            "OTLP/HTTP requests of 512 spans over 8 connections, to committed rows in the contract's `traces` table with its standard "
+            f"indexes, {rows:,} rows a run. Load driver ({ours['sender_us']:.2f} µs per span), collector and server share the two cores. "
+            "Beside it `COPY traces FROM 'file' (FORMAT binary)` of those rows, read by the server itself over 4 connections at once, "
+            "and psql's `\\copy`, which sends the same files through connections as any client must. Server: "
+            "`fsync` off, 256 MB of shared buffers, no checkpoint or autovacuum within a run, for all three alike. "
+            f"Medians of {rounds} interleaved rounds. {database.row_bytes(rows):,.0f} bytes of COPY data per row; "
+            f"{ours['refused']:.0f} requests had to be sent again.\n\n"
+            + _table(["way", "rows/s", "server CPU per row, µs", "collector CPU per span, µs"], table) + "\n"
+            + _table(["bar", "result"], verdicts))
+
+    def memory(self, idle, load_peaks, soak):
+        rows = [[f"idle, {name}", self._bar(f"idle RSS, {name}", f"{mib:.1f} MiB (bar {RSS_IDLE_MIB_MAX})", mib < RSS_IDLE_MIB_MAX)]
+                for name, mib in idle.items()]
+        rows += [[f"peak, {name}", self._bar(f"peak RSS, {name}", f"{mib:.1f} MiB (bar {RSS_LOAD_MIB_MAX})", mib < RSS_LOAD_MIB_MAX)]
+                 for name, mib in load_peaks.items()]
+        if soak:
+            growth = soak["end_mib"] - soak["start_mib"]
+            text = f"{soak['start_mib']:.1f} to {soak['end_mib']:.1f} MiB (bar +{RSS_GROWTH_MIB_MAX})"
+            rows.append([f"{soak['seconds']:.0f} s of full load into PostgreSQL, {soak['spans']:,.0f} spans",
+                         self._bar("RSS growth", text, growth <= RSS_GROWTH_MIB_MAX)])
+            rows.append(["peak in that time", self._bar("peak RSS in the long load", f"{soak['peak_mib']:.1f} MiB (bar {RSS_LOAD_MIB_MAX})",
+                                                        soak["peak_mib"] < RSS_LOAD_MIB_MAX)])
+        else:
+            rows.append(["growth", "not measured (SOAK=0)"])
+        self.parts.append(
+            "## Resident memory\n\nGrowth compares the medians of the second and of the last tenth of a long load.\n\n"
+            + _table(["state", "RSS"], rows))
+
+    def text(self, command, versions, load_averages):
+        verdict = (f"All {self.met} bars are met." if not self.missed else
+                   f"{len(self.missed)} of {self.met + len(self.missed)} bars are missed:\n\n" +
+                   "\n".join(f"- {line}" for line in self.missed))
+        return (f"# Benchmark results\n\nWritten by `{command}` on {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC. "
+                f"{_machine()}; load average {load_averages[0]} before, {load_averages[1]} after. {versions}\n\n"
+                "Compare ratios, not absolute figures: they come from the same minutes on the same machine.\n\n"
+                + verdict + "\n\n" + "\n".join(self.parts))
+
+
+def _machine():
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    with open("/proc/meminfo") as file:
+        memory = int(re.search(r"MemTotal:\s+(\d+)", file.read()).group(1)) / 1024**2
+    return f"{os.cpu_count()} cores, {model.group(1) if model else platform.machine()}, {memory:.0f} GiB, Linux {platform.release()}"
+
+
+def commit():
+    """The commit that was measured, marked when files differ from it."""
+    try:
+        found = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
