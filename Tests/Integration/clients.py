@@ -1,4 +1,5 @@
 """Clients that say exactly what a test wants said: well-formed over grpcio and HTTP, malformed over raw HTTP/2 frames and sockets."""
+import base64
 import http.client
 import socket
 import struct
@@ -98,9 +99,16 @@ def grpc_export(port, request, encoding="identity"):
     raw = request if isinstance(request, bytes) else request.SerializeToString()
     if encoding in GRPC_COMPRESSION:
         return grpc_call(port, raw, encoding=encoding)
-    status, fields, body = h2_request(port, frame(COMPRESS[encoding](raw), flag=1), headers=[("grpc-encoding", encoding)])
+    return grpc_raw(port, COMPRESS[encoding](raw), encoding)
+
+
+def grpc_raw(port, compressed, encoding, headers=()):
+    """One unary export whose message is said to be compressed so."""
+    status, fields, body = h2_request(port, frame(compressed, flag=1), headers=[("grpc-encoding", encoding), *headers])
     assert status == 200, status
     code = next(code for code in grpc.StatusCode if code.value[0] == int(fields["grpc-status"]))
+    if details := fields.get("grpc-status-details-bin"):
+        fields["grpc-status-details-bin"] = base64.b64decode(details + "=" * (-len(details) % 4))
     return RPCResult(code, fields.get("grpc-message", ""), fields, body[5:])
 
 
