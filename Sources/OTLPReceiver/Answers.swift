@@ -66,7 +66,7 @@ struct Answers {
     /// Answer to a browser's preflight. Without the allow headers when the origin is not ours to allow: the browser stops then.
     func preflight(origin: WireBytes?) -> HTTPResponse {
         var headers = allowed(origin)
-        if !headers.isEmpty, let cors {
+        if let cors, headers.contains(where: { $0.name == "access-control-allow-origin" }) {
             let names = ["content-type", "content-encoding"] + cors.allowedHeaders
             headers.append((name: "access-control-allow-methods", value: "POST"))
             headers.append((name: "access-control-allow-headers", value: names.joined(separator: ", ")))

@@ -1,15 +1,22 @@
 """Clients that say exactly what a test wants said: well-formed over grpcio and HTTP, malformed over raw HTTP/2 frames and sockets."""
-import gzip
+import base64
 import http.client
 import socket
 import struct
+import sys
 
 import grpc
 import h2.connection
 import h2.config
 import h2.events
 from google.rpc import error_details_pb2, status_pb2
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from compress import COMPRESS
+from daemon import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import otlp_samples  # noqa: E402  (how OTLP/JSON is written is said there)
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -47,10 +54,16 @@ def http_post(port, body, path="/v1/traces", method="POST", content_type=PROTOBU
         connection.close()
 
 
-def http_export(port, request, packed=False):
+def http_export(port, request, encoding="identity", content_type=PROTOBUF):
+    """One OTLP/HTTP request; `encoding` as in content-encoding. The answer."""
     raw = request if isinstance(request, bytes) else request.SerializeToString()
-    headers = {"Content-Encoding": "gzip"} if packed else {}
-    return http_post(port, gzip.compress(raw, 1) if packed else raw, headers=headers)
+    headers = {} if encoding == "identity" else {"Content-Encoding": encoding}
+    return http_post(port, COMPRESS[encoding](raw), content_type=content_type, headers=headers)
+
+
+def json_export(port, request, encoding="identity"):
+    """The same as OTLP/JSON."""
+    return http_export(port, otlp_samples.otlp_json(request).encode(), encoding, JSON)
 
 
 class RPCResult:
@@ -66,9 +79,12 @@ class RPCResult:
         return any(detail.Is(kind.DESCRIPTOR) for detail in self.details())
 
 
-def grpc_call(port, raw, method=EXPORT, packed=False, timeout=60):
+GRPC_COMPRESSION = {"identity": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
+
+
+def grpc_call(port, raw, method=EXPORT, encoding="identity", timeout=60):
     """One unary call with the given message bytes, as grpcio makes it."""
-    compression = grpc.Compression.Gzip if packed else grpc.Compression.NoCompression
+    compression = GRPC_COMPRESSION[encoding]
     options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         try:
@@ -78,8 +94,22 @@ def grpc_call(port, raw, method=EXPORT, packed=False, timeout=60):
             return RPCResult(error.code(), error.details(), dict(error.trailing_metadata() or ()))
 
 
-def grpc_export(port, request, packed=False):
-    return grpc_call(port, request if isinstance(request, bytes) else request.SerializeToString(), packed=packed)
+def grpc_export(port, request, encoding="identity"):
+    """One OTLP/gRPC request; `encoding` as in grpc-encoding."""
+    raw = request if isinstance(request, bytes) else request.SerializeToString()
+    if encoding in GRPC_COMPRESSION:
+        return grpc_call(port, raw, encoding=encoding)
+    return grpc_raw(port, COMPRESS[encoding](raw), encoding)
+
+
+def grpc_raw(port, compressed, encoding, headers=()):
+    """One unary export whose message is said to be compressed so."""
+    status, fields, body = h2_request(port, frame(compressed, flag=1), headers=[("grpc-encoding", encoding), *headers])
+    assert status == 200, status
+    code = next(code for code in grpc.StatusCode if code.value[0] == int(fields["grpc-status"]))
+    if details := fields.get("grpc-status-details-bin"):
+        fields["grpc-status-details-bin"] = base64.b64decode(details + "=" * (-len(details) % 4))
+    return RPCResult(code, fields.get("grpc-message", ""), fields, body[5:])
 
 
 def frame(message, flag=0, length=None):

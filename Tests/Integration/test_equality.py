@@ -23,7 +23,7 @@ import grpc
 
 import otlp
 import random_spans
-from clients import grpc_export, http_export
+from clients import grpc_export, http_export, json_export
 from daemon import wait_until
 from stores import LLM_COLUMNS, count, rows
 
@@ -99,40 +99,58 @@ def sdk_spans(total):
 
 @pytest.fixture(scope="module", params=[1, 10_000], ids=["1 span", "10,000 spans"])
 def sent(request):
-    """SDK spans, and the comparable form of what the SDK's own exporter puts on the wire for them, by span id."""
+    """SDK spans, what the SDK's own exporter puts on the wire for them, and the comparable form of that, by span id."""
     spans = sdk_spans(request.param)
     with CaptureServer() as capture:
         exporter = HTTPExporter(endpoint=capture.endpoint)
         for at in range(0, len(spans), CHUNK):
             assert exporter.export(spans[at:at + CHUNK]) is SpanExportResult.SUCCESS
         exporter.shutdown()
-        expected = {span.span_id.hex(): (group, otlp.from_message(group, scope, span)) for group, scope, span in capture.spans()}
+        expected = {span.span_id.hex(): otlp.from_message(group, scope, span) for group, scope, span in capture.spans()}
     assert len(expected) == request.param
-    return spans, expected
+    return spans, capture.bodies, expected
 
 
-def sdk_exporter(protocol, packed, ports):
+SDK_GRPC = {"identity": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
+SDK_HTTP = {"identity": Compression.NoCompression, "gzip": Compression.Gzip, "deflate": Compression.Deflate}
+
+
+def sdk_send(protocol, encoding, ports, spans):
+    """Exports the spans as the SDK's own exporter does."""
     if protocol == "grpc":
-        compression = grpc.Compression.Gzip if packed else grpc.Compression.NoCompression
-        return GRPCExporter(endpoint=f"http://127.0.0.1:{ports.grpc}", insecure=True, compression=compression, timeout=30)
-    compression = Compression.Gzip if packed else Compression.NoCompression
-    return HTTPExporter(endpoint=f"http://127.0.0.1:{ports.http}/v1/traces", compression=compression, timeout=30)
-
-
-@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_tables_hold_what_the_python_sdk_sent(store, start, sent, protocol, packed):
-    spans, expected = sent
-    daemon = start(store)
-    exporter = sdk_exporter(protocol, packed, daemon.ports)
+        exporter = GRPCExporter(endpoint=f"http://127.0.0.1:{ports.grpc}", insecure=True, compression=SDK_GRPC[encoding], timeout=30)
+    else:
+        exporter = HTTPExporter(endpoint=f"http://127.0.0.1:{ports.http}/v1/traces", compression=SDK_HTTP[encoding], timeout=30)
     for at in range(0, len(spans), CHUNK):
         assert exporter.export(spans[at:at + CHUNK]) is SpanExportResult.SUCCESS
     exporter.shutdown()
+
+
+def other_send(protocol, encoding, ports, bodies):
+    """Sends what the SDK put on the wire in a form it cannot make itself."""
+    for body in bodies:
+        if protocol == "grpc":
+            assert grpc_export(ports.grpc, body, encoding).code is grpc.StatusCode.OK
+        elif protocol == "http":
+            assert http_export(ports.http, body, encoding).status == 200
+        else:
+            assert json_export(ports.http, ExportTraceServiceRequest.FromString(body), encoding).status == 200
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("protocol", ["grpc", "http", "json"])
+def test_tables_hold_what_the_python_sdk_sent(store, start, sent, protocol, encoding):
+    spans, bodies, expected = sent
+    daemon = start(store)
+    if protocol == "json" or encoding == "zstd":
+        other_send(protocol, encoding, daemon.ports, bodies)
+    else:
+        sdk_send(protocol, encoding, daemon.ports, spans)
     wait_until(lambda: count(store) >= len(spans), 60, f"{len(spans)} rows")
     found = rows(store)
     assert len(found) == len(spans), "a span is there more than once"
     for row in found:
-        group, span = expected[otlp.hexadecimal(row["span_id"])]
+        span = expected[otlp.hexadecimal(row["span_id"])]
         assert otlp.from_row(row) == span
         check_derived(row, span, project="acme", service="chat-api")
     assert {otlp.hexadecimal(row["span_id"]) for row in found} == set(expected)
@@ -158,14 +176,14 @@ def check_derived(row, span, project, service):
     assert {column: row[column] for column in LLM_COLUMNS} == dict.fromkeys(LLM_COLUMNS)
 
 
-@pytest.mark.parametrize("send", [grpc_export, http_export], ids=["grpc", "http"])
+@pytest.mark.parametrize("send", [grpc_export, http_export, json_export], ids=["grpc", "http", "json"])
 @pytest.mark.parametrize("seed", range(3))
 def test_otlp_rebuilt_from_a_row_equals_the_span_that_came_in(store, start, seed, send):
     print("seed", seed)
     request = random_spans.request(seed, 300, otlp.now_nano())
     daemon = start(store)
     answer = send(daemon.ports.grpc if send is grpc_export else daemon.ports.http, request)
-    assert answer.status == 200 if send is http_export else answer.code is grpc.StatusCode.OK, vars(answer)
+    assert answer.code is grpc.StatusCode.OK if send is grpc_export else answer.status == 200, vars(answer)
     wait_until(lambda: count(store) >= 300, 20, "300 rows")
     expected = {span.span_id.hex(): otlp.from_message(group, scope, span) for group, scope, span in otlp.spans_of(request)}
     found = {otlp.hexadecimal(row["span_id"]): otlp.from_row(row) for row in rows(store)}
