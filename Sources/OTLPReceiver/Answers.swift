@@ -52,6 +52,10 @@ struct Answers {
                 (name: "grpc-message", value: Self.percentEncoded(message)),
                 (name: "grpc-status-details-bin", value: OTLPResponse.base64(status)),
             ]
+            if let after = problem.retryAfter {
+                // The Python SDK looks for the delay here and not in the status details.
+                headers.append((name: "google.rpc.retryinfo-bin", value: OTLPResponse.base64(OTLPResponse.retryInfo(after))))
+            }
             if problem == .unsupportedCompression { headers.append((name: "grpc-accept-encoding", value: "identity,gzip,deflate,zstd")) }
             return HTTPResponse(status: 200, headers: headers)
         }

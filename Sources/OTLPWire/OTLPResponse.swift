@@ -90,6 +90,13 @@ public enum OTLPResponse {
         return output.withBytes { String(decoding: $0, as: UTF8.self).prefix { $0 != "=" } }.description
     }
 
+    /// A `google.rpc.RetryInfo` by itself, in protobuf.
+    public static func retryInfo(_ delay: Duration) -> [UInt8] {
+        var output = OutputBuffer()
+        protobufRetryInfo(delay, to: &output)
+        return output.withBytes { Array($0) }
+    }
+
     private static let badRequestType: StaticString = "type.googleapis.com/google.rpc.BadRequest"
     private static let retryInfoType: StaticString = "type.googleapis.com/google.rpc.RetryInfo"
 
@@ -109,16 +116,20 @@ public enum OTLPResponse {
             output.closeMessage(detail)
         }
         if let delay = details.retryDelay {
-            let (seconds, nanoseconds) = secondsAndNanoseconds(delay)
             let (detail, value) = openDetail(retryInfoType, to: &output)
-            output.appendTag(1, .lengthDelimited)
-            let open = output.openMessage(expectedBytes: 0)
-            if seconds != 0 { output.appendField(1, varint: UInt64(seconds)) }
-            if nanoseconds != 0 { output.appendField(2, varint: UInt64(nanoseconds)) }
-            output.closeMessage(open)
+            protobufRetryInfo(delay, to: &output)
             output.closeMessage(value)
             output.closeMessage(detail)
         }
+    }
+
+    private static func protobufRetryInfo(_ delay: Duration, to output: inout OutputBuffer) {
+        let (seconds, nanoseconds) = secondsAndNanoseconds(delay)
+        output.appendTag(1, .lengthDelimited)
+        let open = output.openMessage(expectedBytes: 0)
+        if seconds != 0 { output.appendField(1, varint: UInt64(seconds)) }
+        if nanoseconds != 0 { output.appendField(2, varint: UInt64(nanoseconds)) }
+        output.closeMessage(open)
     }
 
     /// Starts an entry of `details`: a `google.protobuf.Any` and the message in it.
