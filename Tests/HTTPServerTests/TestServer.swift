@@ -157,9 +157,9 @@ struct TestServer {
     }
 }
 
-/// Waits until the condition holds; fails the test after ten seconds.
+/// Waits until the condition holds; fails the test after a minute: the test machine may be busy with everything else.
 func eventually(_ what: Comment, _ condition: () throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(60)
     while !(try condition()) {
         if ContinuousClock.now > deadline {
             Issue.record("never came true: \(what)")
