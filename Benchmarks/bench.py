@@ -49,9 +49,9 @@ def main():
 
     result = report.Report()
     print("receive, decode, drop: against Rotel", flush=True)
-    figures = ingest.run([ours, functools.partial(processes.start_rotel, rotel, work)], work, rounds, ingest.LOADS)
-    result.ingest(figures, ingest.LOADS, rounds)
-    peaks = {"receive and drop": max(row[2] for (_, name), row in figures.items() if name == "collector")}
+    figures = ingest.run([ours, functools.partial(processes.start_rotel, rotel, work)], work, rounds)
+    result.ingest(figures, rounds)
+    peaks = {"receive and drop": max(row[2] for (_, _, name), row in figures.items() if name == "collector")}
 
     print("receive to PostgreSQL: against COPY", flush=True)
     database = to_database.Database(binary, work)

@@ -1,9 +1,11 @@
 """Receive and decode, then drop: CPU per span of two collectors on the same load.
 
-The collector has core 0, h2load core 1. Each round runs both collectors on all loads, one after the other, so that drift of the
-machine hits both alike; figures are medians over the rounds.
+The collector has core 0, h2load core 1. Both run the same pipeline: without batching, which is what the bars are about, and with each
+one's default batching. Each round runs them all, one after the other, so that drift of the machine hits all alike; figures are
+medians over the rounds.
 """
 import dataclasses
+import itertools
 import re
 import statistics
 import subprocess
@@ -21,19 +23,20 @@ SETTLE_SECONDS = 0.5  # after a load, for what was batched to come out: both bat
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """A request repeated; `bar` is how many times less CPU than Rotel we want to need."""
+    """A request repeated; `bar` is how many times less CPU than Rotel we want to need, without batching."""
     name: str
     protocol: str
     spans: int
     requests: int
     bar: float
+    with_batching: bool = True
 
 
 LOADS = [
     Load("gRPC, 512 spans", "grpc", 512, 1600, 3.0),
     Load("HTTP, 512 spans", "http", 512, 1600, 3.0),
-    Load("gRPC gzip, 512 spans", "grpc-gzip", 512, 1000, 2.5),
-    Load("HTTP JSON, 512 spans", "json", 512, 800, 2.0),
+    Load("gRPC gzip, 512 spans", "grpc-gzip", 512, 1000, 2.5, with_batching=False),
+    Load("HTTP JSON, 512 spans", "json", 512, 800, 2.0, with_batching=False),
     Load("gRPC, 1 span", "grpc", 1, 60_000, 5.0),
     Load("HTTP, 1 span", "http", 1, 40_000, 1.2),
 ]
@@ -87,14 +90,15 @@ def measure(collector, load, payloads):
     return used / spans * 1e6, spans / took, resident_mib(collector.pid, peak=True)
 
 
-def run(starters, payloads, rounds, loads):
-    """Medians by (load, collector's name). `starters` are functions that start a collector on the given cores."""
+def run(starters, payloads, rounds):
+    """Medians by (load, batching, collector's name). `starters` start a collector: `start(cores, batch=...)`."""
     figures = {}
     for number in range(rounds):
-        for start in starters:
-            with start("0") as collector:
-                probe(collector, payloads, loads[0].spans)
-                for load in loads:
-                    figures.setdefault((load, collector.name), []).append(measure(collector, load, payloads))
+        for batch, start in itertools.product((False, True), starters):
+            with start("0", batch=batch) as collector:
+                probe(collector, payloads, LOADS[0].spans)
+                for load in LOADS:
+                    if load.with_batching or not batch:
+                        figures.setdefault((load, batch, collector.name), []).append(measure(collector, load, payloads))
         print(f"  round {number + 1} of {rounds}", flush=True)
     return {key: tuple(statistics.median(column) for column in zip(*rows)) for key, rows in figures.items()}

@@ -108,32 +108,34 @@ receivers:
     protocols:
       grpc: {{endpoint: 127.0.0.1:{grpc}}}
       http: {{endpoint: 127.0.0.1:{http}}}
-processors:
-  batch:
+{processors}
 exporters:
   {exporter}
 service:
   pipelines:
-    traces: {{receivers: [otlp], processors: [batch], exporters: [{name}]}}
+    traces: {{receivers: [otlp], processors: [{batch}], exporters: [{name}]}}
   telemetry:
     logs: {{level: warn}}
     metrics: {{address: 127.0.0.1:{metrics}}}
 """
 
 
-def start_ours(binary, directory, cores, exporter="nop:"):
-    """Our collector with one exporter (YAML, one line) and everything else at its default."""
+def start_ours(binary, directory, cores, exporter="nop:", batch=True):
+    """Our collector with one exporter (YAML, one line), with or without the batch processor, everything else at its default."""
     ports = free_ports(3)
     path = os.path.join(directory, "collector.yaml")
     with open(path, "w") as file:
-        file.write(OURS.format(grpc=ports[0], http=ports[1], metrics=ports[2], exporter=exporter, name=exporter.split(":")[0]))
+        file.write(OURS.format(grpc=ports[0], http=ports[1], metrics=ports[2], exporter=exporter, name=exporter.split(":")[0],
+                               processors="processors: {batch: }" if batch else "", batch="batch" if batch else ""))
     return Collector("collector", [binary, "run", "--config", path], ports, directory, cores)
 
 
-def start_rotel(binary, directory, cores):
-    """Rotel with its blackhole exporter. Its limit of 4 MiB per gRPC message is above our largest request."""
+def start_rotel(binary, directory, cores, batch=True):
+    """Rotel with its blackhole exporter, with its default batching or without. Its limit of 4 MiB per gRPC message is above our largest request."""
     ports = free_ports(2)
     command = [binary, "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", f"127.0.0.1:{ports[0]}",
                "--otlp-http-endpoint", f"127.0.0.1:{ports[1]}", "--pid-file", os.path.join(directory, "rotel.pid"),
                "--log-file", os.path.join(directory, "rotel.log")]
+    if not batch:
+        command.append("--disable-batching")
     return Collector("rotel", command, ports, directory, cores)
