@@ -1,6 +1,6 @@
 import Configuration
 
-/// `exporters.debug`: keys and defaults of the Go collector.
+/// `exporters.debug`: keys and defaults of the Go collector; `format` is ours.
 public struct DebugConfig: Sendable, Equatable {
     public enum Verbosity: String, CaseIterable, Sendable {
         /// A line with counts for each batch.
@@ -11,7 +11,14 @@ public struct DebugConfig: Sendable, Equatable {
         case detailed
     }
 
+    public enum Format: String, CaseIterable, Sendable {
+        case text
+        /// Every field of each span as OTLP/JSON, a line per batch, on standard output and without the counts: for other programs.
+        case json
+    }
+
     public var verbosity = Verbosity.basic
+    public var format = Format.text
     /// Batches shown in each second before `samplingThereafter` applies.
     public var samplingInitial = 2
     /// After those, each so many-th is shown: 1 = all, 0 = none.
@@ -23,6 +30,7 @@ public struct DebugConfig: Sendable, Equatable {
 
     public init(from section: ConfigSection) {
         verbosity = section.choice("verbosity", default: verbosity)
+        format = section.choice("format", default: format)
         samplingInitial = section.int("sampling_initial", default: samplingInitial, in: 0...1_000_000)
         samplingThereafter = section.int("sampling_thereafter", default: samplingThereafter, in: 0...1_000_000)
         useInternalLogger = section.bool("use_internal_logger", default: useInternalLogger)

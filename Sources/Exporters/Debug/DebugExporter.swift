@@ -16,14 +16,14 @@ public final class DebugExporter: Consumer, Component {
     /// Batches that wait to be shown: a burst, and not more memory than that.
     private static let queueSize = 64
 
-    /// - Parameter descriptor: where to write; nil: standard error, or standard output without `use_internal_logger`.
+    /// - Parameter descriptor: where to write; nil: standard output for JSON and without `use_internal_logger`, else standard error.
     public init(id: String, config: DebugConfig, registry: MetricRegistry, logger: Logger, descriptor: Int32? = nil) {
         self.id = id
         let skipped = SkippedBatches()
         self.skipped = skipped
         var queue = ExportQueueConfig(numConsumers: 1)
         queue.queueSize = Self.queueSize
-        let target = descriptor ?? (config.useInternalLogger ? STDERR_FILENO : STDOUT_FILENO)
+        let target = descriptor ?? (config.useInternalLogger && config.format == .text ? STDERR_FILENO : STDOUT_FILENO)
         exporter = QueuedExporter(
             id: id, itemName: "spans", queue: queue, retry: RetryConfig(), registry: registry, logger: logger
         ) { _ in DebugWriter(config: config, logger: logger, descriptor: target, skipped: skipped) }
@@ -77,26 +77,31 @@ final class DebugWriter: BatchWriter {
             logger.warning("batches were not shown, they came too fast", metadata: ["batches": "\(skippedCount)"])
         }
         guard sampler.shows(now: .now) else { return .written }
-        let counts = DebugText.counts(batch)
+        if config.format == .text { show(counts: DebugText.counts(batch)) }
+        var goesOn = true
+        batch.forEach { reference in
+            guard goesOn else { return }
+            switch (config.format, config.verbosity) {
+            case (.json, _): text.appendJSON(reference.span)
+            case (.text, .basic): return
+            case (.text, .normal): text.appendLine(reference.span)
+            case (.text, .detailed): text.appendDetails(reference.span)
+            }
+            if text.output.count >= Self.bufferBytes { goesOn = flush(cancellation) }
+        }
+        if config.format == .json { text.endDocument() }
+        if goesOn { _ = flush(cancellation) }
+        text.clear(keepingCapacity: Self.bufferBytes)
+        return .written
+    }
+
+    private func show(counts: (resourceSpans: Int, spans: Int)) {
         text.startBatch()
         if config.useInternalLogger {
             logger.info("Traces", metadata: ["resource spans": "\(counts.resourceSpans)", "spans": "\(counts.spans)"])
         } else {
             text.appendCounts(resourceSpans: counts.resourceSpans, spans: counts.spans)
         }
-        var goesOn = true
-        batch.forEach { reference in
-            guard goesOn else { return }
-            switch config.verbosity {
-            case .basic: return
-            case .normal: text.appendLine(reference.span)
-            case .detailed: text.appendDetails(reference.span)
-            }
-            if text.output.count >= Self.bufferBytes { goesOn = flush(cancellation) }
-        }
-        if goesOn { _ = flush(cancellation) }
-        text.clear(keepingCapacity: Self.bufferBytes)
-        return .written
     }
 
     func close() {}

@@ -11,6 +11,7 @@ struct DebugText: ~Copyable {
     private var json = AttributeJSON()
     private var resource: UnsafeRawPointer?
     private var scope: UnsafeRawPointer?
+    private var document = OTLPJSONWriter()
     private var counts = (resources: 0, scopes: 0, spans: 0)
 
     private static let kinds: [StaticString] = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"]
@@ -45,6 +46,16 @@ struct DebugText: ~Copyable {
         output.appendDecimal(Int64(resourceSpans))
         output.append("\tspans=")
         output.appendDecimal(Int64(spans))
+        output.append("\n")
+    }
+
+    /// Adds to the batch's line of OTLP/JSON, which `endDocument` ends.
+    mutating func appendJSON(_ span: SpanView) {
+        document.add(span, to: &output)
+    }
+
+    mutating func endDocument() {
+        document.finish(&output)
         output.append("\n")
     }
 

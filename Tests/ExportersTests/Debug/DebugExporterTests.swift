@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import OTLPWire
 import Pipeline
 import SelfTelemetry
 import Testing
@@ -39,6 +40,22 @@ import Testing
         let text = try await output([try Sample.batch([span, span])]) { $0.verbosity = .normal }
         let line = #"GET /orders 101112131415161718191a1b1c1d1e1f 0100000000000001 n=7 text=a b list=[true,"x"] none="# + "\n"
         #expect(text == line + line)
+    }
+
+    @Test func jsonIsALineOfOTLPForEachBatchThatReadsBackTheSame() async throws {
+        let first = try Sample.batch(Sample.spans(0..<300))
+        let second = try Sample.batch(Sample.spans(300..<301))
+        let lines = try await output([first, second]) { $0.format = .json }.split(separator: "\n")
+        #expect(lines.count == 2)
+        for (line, batch) in zip(lines, [first, second]) {
+            var protobuf = OutputBuffer()
+            try Array(line.utf8).withUnsafeBytes { try JSONTranscoder().transcodeTraces($0, into: &protobuf) }
+            let read = try protobuf.withBytes { try TraceBatch.decode($0, receivedUnixNano: 0) }
+            #expect(read.spanCount == batch.itemCount)
+            var expected: [TraceID] = []
+            batch.forEach { expected.append($0.span.traceID) }
+            #expect((0..<read.spanCount).map { read[$0].traceID } == expected)
+        }
     }
 
     @Test func detailedShowsEveryField() async throws {
