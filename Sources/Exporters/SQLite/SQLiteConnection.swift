@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 import OTLPWire
 
 /// A result code of SQLite with the library's sentence for it. Never holds bound values.
@@ -22,8 +23,16 @@ struct SQLiteError: Error, Equatable {
 final class SQLiteConnection {
     fileprivate let handle: OpaquePointer
 
+    /// Makes a missing file readable for its owner and group only: prompts will be in it. SQLite gives its own files beside it the
+    /// same mode. Never opens an existing one, since closing it would drop this process's locks; what fails here, opening tells.
+    private static func create(_ path: String) {
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
+        if descriptor >= 0 { Glibc.close(descriptor) }
+    }
+
     /// Opens for reading and writing, creating the file when it is missing (not its directory).
     init(path: String) throws(SQLiteError) {
+        Self.create(path)
         var opened: OpaquePointer?
         let code = sqlite3_open_v2(path, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nil)
         guard let opened else { throw SQLiteError(code: SQLITE_NOMEM, message: "out of memory") }

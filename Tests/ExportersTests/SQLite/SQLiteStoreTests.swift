@@ -42,6 +42,16 @@ import Testing
         #expect(try fixture.value("select count(*) from spans where resource_attributes is null") == "0")
     }
 
+    @Test func nobodyButOwnerAndGroupMayReadTheFiles() throws {
+        let session = try SQLiteSession(fixture.config)
+        #expect(try session.write(try Sample.batch(Sample.spans(0..<1))).lostRows == 0)
+        for suffix in ["", "-wal", "-shm"] {
+            var status = stat()
+            #expect(stat(fixture.config.path + suffix, &status) == 0)
+            #expect(status.st_mode & 0o007 == 0, "\(suffix)")
+        }
+    }
+
     @Test func aLockedDatabaseIsTriedAgain() throws {
         let session = try SQLiteSession(fixture.config)
         session.connection.setBusyTimeout(milliseconds: 0)
