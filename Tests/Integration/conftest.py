@@ -3,6 +3,7 @@ import os
 import pytest
 
 import daemon as collector
+from relay import Relay
 from stores import Postgres, SQLite
 
 
@@ -35,6 +36,16 @@ def postgres():
 @pytest.fixture
 def sqlite(tmp_path):
     return SQLite(tmp_path)
+
+
+@pytest.fixture
+def relay(postgres):
+    """Between `postgres` and whoever connects with its settings; closed at first."""
+    relay = Relay(postgres.dsn)
+    postgres.settings_of_store = postgres.settings
+    postgres.settings = lambda **more: postgres.settings_of_store(**{"dsn": relay.dsn, **more})
+    yield relay
+    relay.close()
 
 
 @pytest.fixture

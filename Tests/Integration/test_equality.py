@@ -192,6 +192,17 @@ def test_otlp_rebuilt_from_a_row_equals_the_span_that_came_in(store, start, seed
         assert found[span_id] == span
 
 
+def test_every_exporter_of_a_pipeline_gets_every_span(postgres, sqlite, start):
+    daemon = start(postgres, exporters__sqlite=sqlite.settings(), service__pipelines__traces__exporters=["sqlite", "timescaledb"])
+    request = random_spans.request(4, 200, otlp.now_nano())
+    assert http_export(daemon.ports.http, request).status == 200
+    found = []
+    for store in (postgres, sqlite):
+        wait_until(lambda: count(store) >= 200, 20, f"200 rows in {store.name}")
+        found.append({otlp.hexadecimal(row["span_id"]): otlp.from_row(row) for row in rows(store)})
+    assert len(found[0]) == 200 and found[0] == found[1]
+
+
 PROJECTS = [
     ({"project.id": "p", "openinference.project.name": "q", "service.namespace": "r", "service.name": "s"}, "p", "s"),
     ({"openinference.project.name": "q", "service.namespace": "r"}, "q", "unknown_service"),

@@ -50,6 +50,39 @@ def test_json_is_stored_like_the_same_protobuf(store, start, ids, packed):
         assert otlp.from_row(row) == expected[otlp.hexadecimal(row["span_id"])]
 
 
+def test_json_of_every_dialect_is_read(store, start):
+    """Ids in any case, 64-bit integers as text or number, unknown fields, nulls."""
+    begin = otlp.now_nano()
+    daemon = start(store)
+    dialects = [
+        request(traceId="5b8efff798038103d269b633813fc60c", spanId="00000000000000AB", name="0", startTimeUnixNano=begin,
+                endTimeUnixNano=str(begin + 5), kind=2,
+                attributes=[{"key": "n", "value": {"intValue": 2**53 + 1}}]),
+        request(traceId="5B8EFFF798038103D269B633813FC60C", spanId="00000000000000cd", name="1", startTimeUnixNano=str(begin),
+                endTimeUnixNano=begin + 5, kind=2, attributes=[{"key": "n", "value": {"intValue": str(2**53 + 1)}}],
+                future={"a": [1, {"b": None}]}, parentSpanId=None, events=None, status=None),
+    ]
+    for body in dialects:
+        assert post(daemon, body).status == 200
+    wait_until(lambda: count(store) == 2, what="2 rows")
+    for row in rows(store):
+        span = otlp.from_row(row)
+        assert span["trace_id"] == "5b8efff798038103d269b633813fc60c"
+        assert span["span_id"] == "00000000000000" + ("ab", "cd")[int(span["name"])]
+        assert (span["start"], span["end"], span["kind"]) == (begin, begin + 5, "SERVER")
+        assert span["attributes"] == ("kvlist", (("n", ("int", 2**53 + 1)),))
+        assert (span["parent_span_id"], span["events"], span["status_code"]) == (None, (), "UNSET")
+
+
+def test_the_good_spans_of_a_partly_bad_request_are_stored(store, start):
+    daemon = start(store)
+    sent = otlp.request([{"name": "good"}, {"name": "bad", "trace_id": b"x" * 15}, {"name": "good"}, {"name": "bad", "span_id": b""}])
+    partial = json.loads(post(daemon, to_json(sent)).body)["partialSuccess"]
+    assert int(partial["rejectedSpans"]) == 2
+    wait_until(lambda: count(store) == 2, what="2 rows")
+    assert [row["name"] for row in rows(store)] == ["good", "good"]
+
+
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory):
     with Daemon.with_config(tmp_path_factory.mktemp("json"), "nop") as daemon:
@@ -84,6 +117,12 @@ REFUSED = {
     "object for text": request(name={}),
     "integer beyond 64 bits": attribute({"intValue": "9223372036854775808"}),
     "negative time": request(startTimeUnixNano="-1"),
+    "time as words": request(startTimeUnixNano="now"),
+    "time too large": request(startTimeUnixNano="18446744073709551616"),
+    "half a digit pair": request(spanId="eee"),
+    "ids in base64": request(traceId="W47/95gDgQPSabYzgT/GDA=="),
+    "text for a span": {"resourceSpans": [{"scopeSpans": [{"spans": ["x"]}]}]},
+    "null": b"null",
     "base64 that is none": attribute({"bytesValue": "***"}),
     "an array": [],
     "cut off": json.dumps(request()).encode()[:-3],
@@ -91,6 +130,8 @@ REFUSED = {
     "nothing": b"",
     "invalid UTF-8 outside strings": b"\xff\xfe{}",
     "nested 10,000 deep": json.dumps(request()).encode().replace(b'"n"', b'"n","x":' + b"[" * 10_000 + b"]" * 10_000),
+    "values nested 10,000 deep": json.dumps(attribute(1)).encode().replace(
+        b'{"key": "k", "value": 1}', b'{"key":"k","value":' + b'{"arrayValue":{"values":[' * 10_000 + b"]}}" * 10_000 + b"}"),
 }
 
 

@@ -4,142 +4,17 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GRPCExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HTTPExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otlp
-from clients import grpc_export, http_export
-from daemon import Daemon, Ports, free_ports, wait_until
+from clients import EXPORT, PROTOBUF, H2Client, frame, grpc_export, http_export
+from daemon import Daemon, Ports, wait_until
+from load import Load, assert_each_once
 from stores import count
-
-
-class Relay:
-    """A TCP relay in front of the database: down until `open`, and able to cut every connection."""
-
-    def __init__(self, dsn):
-        address = urlsplit(dsn)
-        self.target = (address.hostname, address.port)
-        self.port, = free_ports(1)
-        self.dsn = dsn.replace(f":{address.port}/", f":{self.port}/")
-        self.listener, self.pairs, self.lock = None, [], threading.Lock()
-
-    def open(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=[self.listener], daemon=True).start()
-
-    def close(self):
-        """Nobody listens any more, and every connection is reset."""
-        if self.listener:
-            self.listener.shutdown(socket.SHUT_RDWR)
-            self.listener.close()
-            self.listener = None
-        self.cut()
-
-    def cut(self):
-        with self.lock:
-            pairs, self.pairs = self.pairs, []
-        for end in (end for pair in pairs for end in pair):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        return len(pairs)
-
-    def _accept(self, listener):
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self.target)
-            with self.lock:
-                self.pairs.append((client, server))
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=[source, sink], daemon=True).start()
-
-    @staticmethod
-    def _pump(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-
-@pytest.fixture
-def relay(postgres):
-    relay = Relay(postgres.dsn)
-    postgres.settings_of_store = postgres.settings
-    postgres.settings = lambda **more: postgres.settings_of_store(**{"dsn": relay.dsn, **more})
-    yield relay
-    relay.close()
-
-
-class Load:
-    """SDK exporters in threads that export small batches for as long as they are told; remembers what was acknowledged."""
-    BATCH = 40
-
-    def __init__(self, ports, threads=4):
-        self.ports, self.stopping = ports, threading.Event()
-        self.acknowledged, self.lock = set(), threading.Lock()
-        self.threads = [threading.Thread(target=self._work, args=[n]) for n in range(threads)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _work(self, number):
-        memory = InMemorySpanExporter()
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(memory))
-        tracer = provider.get_tracer("load")
-        if number % 2:
-            exporter = GRPCExporter(endpoint=f"http://127.0.0.1:{self.ports.grpc}", insecure=True, timeout=30)
-        else:
-            exporter = HTTPExporter(endpoint=f"http://127.0.0.1:{self.ports.http}/v1/traces", timeout=30)
-        while not self.stopping.is_set():
-            for _ in range(self.BATCH):
-                tracer.start_span("load").end()
-            spans = memory.get_finished_spans()
-            memory.clear()
-            if exporter.export(spans) is SpanExportResult.SUCCESS:
-                with self.lock:
-                    self.acknowledged |= {format(s.context.span_id, "016x") for s in spans}
-        exporter.shutdown()
-
-    def until(self, spans, seconds=60):
-        wait_until(lambda: len(self.acknowledged) >= spans, seconds, f"{spans} spans acknowledged")
-
-
-def span_ids(store):
-    column = "encode(span_id, 'hex')" if store.name == "postgres" else "span_id"
-    return [otlp.hexadecimal(row[0]) for row in store.query(f"select {column} from traces")]
-
-
-def assert_each_once(store, acknowledged):
-    wait_until(lambda: acknowledged <= set(span_ids(store)), 30, "every acknowledged span is stored")
-    found = span_ids(store)
-    assert len(found) == len(set(found)), f"{len(found) - len(set(found))} rows are doubles"
 
 
 def test_graceful_restart_in_mid_load_loses_and_doubles_nothing(store, start):
@@ -219,6 +94,30 @@ def test_stop_with_unreachable_database_ends_within_shutdown_timeout(postgres, r
     assert time.monotonic() - begin < 5
     assert re.search(r"\b(lost|dropped|not exported|not stored)\b", daemon.log()), "the log says what was lost"
     daemon.ended = True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_in_flight_at_a_stop_are_finished_and_stored(store, start, number):
+    """Their bodies are half here when the signal comes; their clients get an answer, and it is true."""
+    daemon = start(store)
+    raw = otlp.request([{}] * 25).SerializeToString()
+    middle = len(raw) // 2
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(raw)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", daemon.ports.http), 20) as http, H2Client(daemon.ports.grpc) as client:
+        http.sendall(head.encode() + raw[:middle])
+        stream = client.begin([(":method", "POST"), (":scheme", "http"), (":path", EXPORT), (":authority", "x"),
+                               ("content-type", "application/grpc"), ("te", "trailers")])
+        client.send(stream, frame(raw)[:middle], end=False)
+        # A request on each port after them: by then the collector has seen those before.
+        assert http_export(daemon.ports.http, b"").status == 200 and grpc_export(daemon.ports.grpc, b"").code is grpc.StatusCode.OK
+        daemon.process.send_signal(number)
+        wait_until(lambda: "stopping" in daemon.log(), what="the log says that it stops")
+        http.sendall(raw[middle:])
+        client.send(stream, frame(raw)[middle:])
+        assert http.recv(1000).startswith(b"HTTP/1.1 200")
+        assert ("grpc-status", "0") in client.answer(stream)["trailers"]
+    assert daemon.wait() == 0
+    assert count(store) == 50
 
 
 def test_new_requests_are_refused_while_stopping_and_the_ports_are_free_afterwards(store, start):

@@ -213,7 +213,8 @@ final class HTTP1Connection: HTTPConnection, ChannelDuplexHandler {
     // MARK: Answering
 
     override func send(_ response: HTTPResponse, for slot: RequestSlot) {
-        if !slot.isInputComplete && !canDrain(slot) { currentKeepsAlive = false }
+        // 408: the rest of the body is not waited for any longer (RFC 9110 section 15.5.9).
+        if !slot.isInputComplete && (response.status == 408 || !canDrain(slot)) { currentKeepsAlive = false }
         if isDraining || (isInputClosed && queue.isEmpty) { currentKeepsAlive = false }
         output.writeBytes(response.http1Head)
         output.writeStaticString("date: ")
