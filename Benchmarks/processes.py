@@ -125,8 +125,9 @@ def start_ours(binary, directory, cores, exporter="nop:", batch=True):
     ports = free_ports(3)
     path = os.path.join(directory, "collector.yaml")
     with open(path, "w") as file:
-        file.write(OURS.format(grpc=ports[0], http=ports[1], metrics=ports[2], exporter=exporter, name=exporter.split(":")[0],
-                               processors="processors: {batch: }" if batch else "", batch="batch" if batch else ""))
+        file.write(OURS.format(
+            grpc=ports[0], http=ports[1], metrics=ports[2], exporter=exporter, name=exporter.split(":")[0],
+            processors="processors: {batch: }" if batch else "", batch="batch" if batch else ""))
     return Collector("collector", [binary, "run", "--config", path], ports, directory, cores)
 
 
