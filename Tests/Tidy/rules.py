@@ -46,8 +46,6 @@ MAY_IMPORT = {
     "SelfTelemetry": set(),
 }
 C_MODULE = re.compile(r"C[A-Z]\w+")
-# Built and tested ahead of the component that will use it; an entry that is used, or gone, has to leave this table.
-WAITS_FOR = {}
 
 
 class Tree:
@@ -172,19 +170,12 @@ def registry_hosts(tree):
 def dead_files(tree):
     """A Swift file none of whose declarations is named in another one is dead."""
     words = {path: set(re.findall(r"\w+", tree.blanked(path))) for path in tree.swift()}
-    for name in (WAITS_FOR.keys() - {Path(path).name for path in words} if tree.root == ROOT else ()):
-        yield f"{name}: does not exist, so it waits for nothing (Tests/Tidy/rules.py)"
     for path in words:
         blanked = tree.blanked(path)
         if path.endswith("/main.swift") or "@main" in blanked:
             continue
         names = swift.declared(blanked)
-        used = any(names & others for other, others in words.items() if other != path)
-        name = Path(path).name
-        if name in WAITS_FOR:
-            if used:
-                yield f"{path}: is used now, so it does not wait for {WAITS_FOR[name]} (Tests/Tidy/rules.py)"
-        elif not used:
+        if not any(names & others for other, others in words.items() if other != path):
             yield f"{path}: nothing it declares ({', '.join(sorted(names)[:5]) or 'nothing'}) is used by another file"
 
 
