@@ -132,7 +132,10 @@ def start_ours(binary, directory, cores, exporter="nop:", batch=True):
 
 
 def start_rotel(binary, directory, cores, batch=True):
-    """Rotel with its blackhole exporter, with its default batching or without. Its limit of 4 MiB per gRPC message is above our largest request."""
+    """Rotel with its blackhole exporter, with its default batching or without.
+
+    Its limit of 4 MiB per gRPC message is above our largest request.
+    """
     ports = free_ports(2)
     command = [binary, "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", f"127.0.0.1:{ports[0]}",
                "--otlp-http-endpoint", f"127.0.0.1:{ports[1]}", "--pid-file", os.path.join(directory, "rotel.pid"),
