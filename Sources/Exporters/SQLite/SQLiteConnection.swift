@@ -26,6 +26,8 @@ final class SQLiteConnection {
     /// Makes a missing file readable for its owner and group only: prompts will be in it. SQLite gives its own files beside it the
     /// same mode. Never opens an existing one, since closing it would drop this process's locks; what fails here, opening tells.
     private static func create(_ path: String) {
+        // SQLite's names for databases without a file.
+        if path.isEmpty || path == ":memory:" { return }
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
         if descriptor >= 0 { Glibc.close(descriptor) }
     }
