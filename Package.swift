@@ -40,6 +40,7 @@ let package = Package(
     ],
     targets: [
         system("CDeflate", "libdeflate", "libdeflate-dev"),
+        .systemLibrary(name: "CMalloc"),
         system("CLibPQ", "libpq", "libpq-dev"),
         system("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
         system("COpenSSL", "libcrypto", "libssl-dev"),
@@ -54,7 +55,7 @@ let package = Package(
         module("Crypto", ["COpenSSL"]),
         module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
-        module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
+        module("Pipeline", ["CMalloc", "Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         module(
             "OTLPReceiver",
             [
