@@ -58,7 +58,8 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
     return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, next in
         let memory = ReceiverMemory(
-            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax)
+            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax,
+            decodingBytesMax: context.memory.decodingBytes)
         let receiver = OTLPReceiver(
             id: id, config: config, next: next, group: context.group, budget: context.budget, memory: memory,
             registry: context.registry, logger: context.loggers.logger("receivers.\(id)"))

@@ -8,17 +8,24 @@ final class TraceIntake {
     private let next: any Consumer<SpanBatch>
     private let budget: MemoryBudget
     private let limits: DecodeLimits
-    private let decompressor = Decompressor()
+    private let decompressor: Decompressor
     private let transcoder: JSONTranscoder
-    /// What parsing an honest document takes besides its own bytes: tape, strings and the protobuf. A hostile one takes up to
-    /// `JSONTranscoder.workingBytesPerDocumentByte`; a second one is refused as long as the first is at work.
-    private static let jsonWorkingBytesPerByte = 4
     /// Protobuf of the JSON request at hand.
     private var transcoded = OutputBuffer()
+    private let transcodedBytesKept: Int
+    /// Parts of `bufferBytesMax` that the decompressor's output and the protobuf of JSON may keep; the JSON parser has the rest.
+    private static let partOfDecompressor = 4
+    private static let partOfTranscoded = 8
 
-    /// - Parameter jsonBytesMax: largest JSON document taken.
-    init(next: any Consumer<SpanBatch>, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int) {
-        transcoder = JSONTranscoder(documentBytesMax: jsonBytesMax)
+    /// - Parameters:
+    ///   - jsonBytesMax: largest JSON document taken.
+    ///   - bufferBytesMax: memory kept between requests.
+    init(next: any Consumer<SpanBatch>, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int, bufferBytesMax: Int) {
+        let decompressed = bufferBytesMax / Self.partOfDecompressor
+        transcodedBytesKept = bufferBytesMax / Self.partOfTranscoded
+        decompressor = Decompressor(budget: budget, retainedBytesMax: decompressed)
+        transcoder = JSONTranscoder(
+            documentBytesMax: jsonBytesMax, retainedBytesMax: bufferBytesMax - decompressed - transcodedBytesKept)
         self.next = next
         self.budget = budget
         self.limits = limits
@@ -37,13 +44,12 @@ final class TraceIntake {
         metrics: ReceiverMetrics.Transport
     ) throws(RequestProblem) -> Answers.Success {
         // Refused before any work is put in: an overloaded collector must not spend its time on what it will not take.
+        try Self.check(budget.admission(holding: payload.count))
         try Self.check(next.admission)
-        if compression == .identity { return try decode(payload, encoding, metrics) }
+        if compression == .identity { return try decode(payload, encoding, holding: payload.count, metrics) }
         let outcome = try decompressor.withDecompressed(payload, compression, maxBytes: maxBytes) {
             (bytes) throws(RequestProblem) in
-            budget.charge(bytes.count)
-            defer { budget.release(bytes.count) }
-            return try decode(bytes, encoding, metrics)
+            try decode(bytes, encoding, holding: payload.count + bytes.count, metrics)
         }
         switch outcome {
         case .success(let success): return success
@@ -53,36 +59,64 @@ final class TraceIntake {
         }
     }
 
+    /// - Parameter holding: bytes that the request has in the budget.
     private func decode(
-        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, _ metrics: ReceiverMetrics.Transport
+        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, holding: Int, _ metrics: ReceiverMetrics.Transport
     ) throws(RequestProblem) -> Answers.Success {
         switch encoding {
         case .protobuf:
-            return try consume(bytes, metrics)
+            return try consume(try decode(bytes, holding: holding), metrics)
         case .json:
-            let workingBytes = bytes.count * Self.jsonWorkingBytesPerByte
-            guard budget.tryReserve(workingBytes) else { throw .refused(.memoryLimit, after: nil) }
+            let workingBytes = JSONTranscoder.workingBytes(for: bytes)
+            try reserve(workingBytes, holding: holding, orElse: .messageTooLarge(maxBytes: bytes.count - 1))
             defer { budget.release(workingBytes) }
-            transcoded.removeAll(keepingCapacity: Decompressor.retainedBytesMax)
+            transcoded.removeAll(keepingCapacity: transcodedBytesKept)
             do {
                 try transcoder.transcodeTraces(bytes, into: &transcoded)
             } catch {
                 throw RequestProblem(error)
             }
-            let result: Result<Answers.Success, RequestProblem> = transcoded.withBytes { protobuf in
-                Result { () throws(RequestProblem) in try consume(protobuf, metrics) }
+            let result: Result<TraceBatch, RequestProblem> = transcoded.withBytes { protobuf in
+                Result { () throws(RequestProblem) in try decode(protobuf, holding: holding + workingBytes) }
             }
-            return try result.get()
+            return try consume(try result.get(), metrics)
         }
     }
 
-    private func consume(_ bytes: WireBytes, _ metrics: ReceiverMetrics.Transport) throws(RequestProblem) -> Answers.Success {
-        let batch: TraceBatch
+    /// Reserves before it decodes: first what any ordinary request stays below, and only for one that needs it all that it may have.
+    private func decode(_ bytes: WireBytes, holding: Int) throws(RequestProblem) -> TraceBatch {
+        let ordinary = limits.ordinaryArenaCapacity(forRequestBytes: bytes.count)
         do {
-            batch = try TraceBatch.decode(bytes, receivedUnixNano: Self.now(), limits: limits, account: budget)
+            return try decode(bytes, arenaBytesMax: ordinary, holding: holding)
+        } catch {
+            let most = limits.arenaCapacity(forRequestBytes: bytes.count)
+            guard error == .expandsTooMuch, most > ordinary else { throw error }
+            return try decode(bytes, arenaBytesMax: most, holding: holding)
+        }
+    }
+
+    private func decode(_ bytes: WireBytes, arenaBytesMax: Int, holding: Int) throws(RequestProblem) -> TraceBatch {
+        try reserve(arenaBytesMax, holding: holding, orElse: .expandsTooMuch)
+        // The batch charges what it has taken.
+        defer { budget.release(arenaBytesMax) }
+        var limits = limits
+        limits.arenaBytesMax = arenaBytesMax
+        do {
+            return try TraceBatch.decode(bytes, receivedUnixNano: Self.now(), limits: limits, account: budget)
         } catch {
             throw RequestProblem(error, limits: limits)
         }
+    }
+
+    private func reserve(_ bytes: Int, holding: Int, orElse problem: RequestProblem) throws(RequestProblem) {
+        switch budget.reserveWork(bytes, holding: holding) {
+        case .reserved: return
+        case .full: throw .refused(.memoryLimit, after: nil)
+        case .neverFits: throw problem
+        }
+    }
+
+    private func consume(_ batch: TraceBatch, _ metrics: ReceiverMetrics.Transport) throws(RequestProblem) -> Answers.Success {
         if batch.spanCount > 0 {
             let outcome = next.consume(SpanBatch(batch))
             switch outcome {
