@@ -10,7 +10,7 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor
+        "batch": batchProcessor, "groupbytrace": groupByTraceProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -79,6 +79,15 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
     return ProcessorBlueprint { context, next in
         BatchProcessor(
             id: id, settings: config.settings, next: next, registry: context.registry,
+            logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = GroupByTraceConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        GroupByTraceProcessor(
+            id: id, config: config, next: next, budget: context.budget, registry: context.registry,
             logger: context.loggers.logger("processors.\(id)"))
     }
 }
