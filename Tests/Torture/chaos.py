@@ -32,12 +32,15 @@ class Chaos:
         return time.monotonic() - self.world.begin
 
     def _wait_until(self, at):
-        while self.ends and self.ends[0][0] <= at:
+        while self.ends and self.ends[0][0] <= max(at, self._now()):
             end, _, undo, name = heapq.heappop(self.ends)
             time.sleep(max(end - self._now(), 0))
             undo()
             self.world.note(f"end of {name}")
         time.sleep(max(at - self._now(), 0))
+
+    def _pause(self, seconds):
+        self._wait_until(self._now() + seconds)
 
     def _later(self, seconds, name, undo):
         self.number += 1
@@ -49,7 +52,7 @@ class Chaos:
         """Killed, `between` is done, and started again after `seconds`; what `between` has to say."""
         self.world.collector.kill()
         note = between() if between else None
-        time.sleep(seconds)
+        self._pause(seconds)
         self.world.collector.launch()
         return note
 
@@ -58,18 +61,19 @@ class Chaos:
 
     def _kill_collector_twice(self, down, after):
         self._down(down)
-        time.sleep(after)
+        self._pause(after)
         self._down(0)
 
     def _terminate_collector(self, down):
         collector = self.world.collector
         if collector.is_running and collector.health()[0] is not None:
-            # Exit code 1 is its right when the time is up before it has drained; nothing may be lost by that either.
             collector.process.terminate()
-            began = time.monotonic()
-            code = collector.wait(STOP_SECONDS_MAX)
-            assert code in (0, 1), f"SIGTERM in mid-load: exit code {code}"
-            note = f"exit code {code} after {time.monotonic() - began:.2f} s"
+            began = self._now()
+            while collector.is_running and self._now() < began + STOP_SECONDS_MAX:
+                self._pause(0.01)
+            code = collector.wait(0.1)
+            assert code == 0, f"SIGTERM in mid-load: exit code {code} after {self._now() - began:.2f} s"
+            note = f"ended after {self._now() - began:.2f} s"
         else:
             note = "it was not up yet: killed"
         self._down(down)
@@ -131,7 +135,7 @@ class Chaos:
         self.world.server.stop(mode)
         self.world.server.start()
 
-    def _cut_connections(self, seconds):
+    def _cut_connections(self):
         return f"{self.world.store.proxy.cut()} cut"
 
     def _refuse_connections(self, seconds):
@@ -149,14 +153,14 @@ class Chaos:
 
     def _trap_commits_and_kill_collector(self, traps, after, down):
         self.world.store.proxy.arm(*traps)
-        time.sleep(after)
+        self._pause(after)
         self._down(down)
 
     def _lock_database(self, seconds):
         """Somebody else writes to the SQLite file for that long."""
         if not self.world.store.path.exists():
             return "it is not there yet"
-        connection = sqlite3.connect(self.world.store.path, timeout=5, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.world.store.path, timeout=0.5, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("begin immediate")
         except sqlite3.OperationalError:

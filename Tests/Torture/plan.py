@@ -109,6 +109,9 @@ def make_settings(rng):
 
 def change_settings(rng, settings):
     """One or two of those that a running collector can change."""
-    fresh = make_settings(rng)
-    names = rng.sample(["timeout", "batch", "consumers", "queue", "wait", "traces"], rng.randint(1, 2))
-    return {**settings, **{name: fresh[name] for name in names}}
+    changed = settings
+    while changed == settings:
+        fresh = make_settings(rng)
+        names = rng.sample(["timeout", "batch", "consumers", "queue", "wait", "traces"], rng.randint(1, 2))
+        changed = {**settings, **{name: fresh[name] for name in names}}
+    return changed

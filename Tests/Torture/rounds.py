@@ -7,7 +7,9 @@ from reckoning import numbers_of, reckon
 from world import World
 from writer import Writer
 
-DRAIN_SECONDS_MAX = 60
+# Draining ends without success when nothing more is stored or released for so long: with a log, doubts about a COMMIT are waited out.
+STILL_SECONDS_MAX = 20
+STILL_SECONDS_MAX_WITHOUT_LOG = 3
 POLL_SECONDS = 0.05
 
 
@@ -49,14 +51,18 @@ class Round:
         return broken + reckon(self.writer.requests, self.writer.acknowledged(), self.stored, self.chaos.excused)
 
     def _drain(self):
-        """Until everything acknowledged is stored and the log is empty, or too long has passed; the reckoning tells which."""
+        """Until everything acknowledged is stored and the log is empty, or nothing moves any more; the reckoning tells which."""
         needed = numbers_of(self.writer.acknowledged()) - numbers_of(self.chaos.excused)
-        deadline = time.monotonic() + DRAIN_SECONDS_MAX
-        while not needed <= set(self.world.store.span_numbers()) and time.monotonic() < deadline:
+        patience = STILL_SECONDS_MAX if self.plan.with_log else STILL_SECONDS_MAX_WITHOUT_LOG
+        last, since = None, time.monotonic()
+        while time.monotonic() - since < patience:
+            state = (len(needed - set(self.world.store.span_numbers())), self._unreleased() if self.plan.with_log else 0)
+            if state == (0, 0):
+                return self.world.note("drained")
+            if state != last:
+                last, since = state, time.monotonic()
             time.sleep(POLL_SECONDS)
-        while self.plan.with_log and self._unreleased() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        self.world.note("drained" if time.monotonic() < deadline else "NOT DRAINED")
+        self.world.note(f"NOT DRAINED: {last[0]} spans missing, {last[1]:.0f} requests in the log")
 
     def _unreleased(self):
         return self.world.collector.metric("collector_wal_unreleased_requests")

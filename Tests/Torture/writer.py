@@ -21,6 +21,7 @@ WAIT_SCALE = 0.1
 JOIN_SECONDS_MAX = 150
 SPANS_MAX = 60
 OPEN_TRACES = 5
+PAUSES_SECONDS = (0, 0.02, 0.04, 0.1)
 NANOS = 1_000_000_000
 # One request in so many: sent and hung up on before the answer; sent again after its answer; sent twice at once.
 HANG_UP, AGAIN, AT_ONCE = 15, 12, 20
@@ -149,7 +150,7 @@ class Writer:
         try:
             with contextlib.closing(make()) as client, contextlib.closing(make()) as other:
                 traces = Traces(rng)
-                while not self.stopping.wait(rng.choice([0, 0.01, 0.03, 0.08])):
+                while not self.stopping.wait(rng.choice(PAUSES_SECONDS)):
                     self._send(self._next(rng, traces, index), rng, client, other)
         except Exception as error:  # a broken client must not pass for a quiet one
             self.failures.append(f"client {index}: {error!r}")
