@@ -101,11 +101,11 @@ class Chaos:
             self.rng, self.world.log_directory, self.writer.acknowledged(closed=True))))
 
     def _flip_bits_anywhere_but_in_records(self, down):
-        return self._down(down, lambda: f"{segments.flip_elsewhere(self.rng, self.world.log_directory, list(self.writer.requests))} flipped")
+        return self._down(down, lambda: f"{segments.flip_elsewhere(self.rng, self.world.log_directory)} flipped")
 
     def _tear_the_last_record(self, down):
         return self._down(down, lambda: self._excuse(segments.tear_last(
-            self.rng, self.world.log_directory, self.writer.acknowledged(closed=True), list(self.writer.requests))))
+            self.rng, self.world.log_directory, self.writer.acknowledged(closed=True))))
 
     def _garbage_after_the_last_record(self, down):
         return self._down(down, lambda: f"{segments.garbage_at_end(self.rng, self.world.log_directory)} bytes")

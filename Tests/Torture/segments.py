@@ -1,10 +1,29 @@
-"""Damage to the log's files while the collector is down. Which requests it costs is known, because their bytes are looked for first."""
+"""Damage to the log's files while the collector is down. Which requests it costs is known: segments are read as their format says
+(`Sources/Pipeline/Log/LogFormat.swift`; written anew here, so that a mistake there is not repeated)."""
+import struct
+from dataclasses import dataclass
+from pathlib import Path
 
-# Before its payload a record has a header of at most this.
-HEADER_BYTES_MAX = 128
+SEGMENT_HEADER_BYTES = 8 << 10
+RECORDS_START = 2 * SEGMENT_HEADER_BYTES
+MARKER = 0x574C5243
+RECORD_HEADER = struct.Struct("<IIBBBBIQQQQQII")
+REQUEST, RELEASES = 1, 2
 GARBAGE_BYTES_MAX = 3_000
-TRIED_MAX = 40
 FLIPS_MAX = 8
+
+
+@dataclass
+class Record:
+    path: Path
+    offset: int
+    kind: int
+    payload: bytes
+    end: int
+
+    def span(self):
+        """Header and body, without padding."""
+        return range(self.offset, self.offset + RECORD_HEADER.size + len(self.payload))
 
 
 def segment_files(directory):
@@ -12,14 +31,27 @@ def segment_files(directory):
     return sorted(directory.glob("*.wal"))
 
 
-def places_of(directory, request):
-    """Every (file, offset) at which the request's payload is."""
-    found = []
-    for path in segment_files(directory):
-        data, at = path.read_bytes(), -1
-        while (at := data.find(request.raw, at + 1)) >= 0:
-            found.append((path, at))
-    return found
+def records(path):
+    """Every record from the beginning to the first thing that is none. Projects are empty here, so a body is a payload."""
+    data, at = path.read_bytes(), RECORDS_START
+    while at + RECORD_HEADER.size <= len(data):
+        marker, _, kind, _, _, _, payload, _, _, _, _, _, project, _ = RECORD_HEADER.unpack_from(data, at)
+        begin = at + RECORD_HEADER.size
+        if marker != MARKER or project or begin + payload > len(data):
+            return
+        end = begin + (payload + 7) // 8 * 8
+        yield Record(path, at, kind, data[begin:begin + payload], end)
+        at = end
+
+
+def all_records(directory):
+    return [record for path in segment_files(directory) for record in records(path)]
+
+
+def end_of(path, found):
+    """Where free space begins; None if something that is no whole record is there, which must not be touched."""
+    end = found[-1].end if found else RECORDS_START
+    return end if not path.read_bytes()[end:].strip(b"\0") else None
 
 
 def flip(path, offset, bit):
@@ -30,68 +62,62 @@ def flip(path, offset, bit):
         file.write(bytes([byte ^ 1 << bit]))
 
 
-def flip_in_record(rng, directory, requests):
-    """One bit of the payload of some request that is in the log. The request, or None."""
-    candidates = list(requests)
-    rng.shuffle(candidates)
-    for request in candidates[:TRIED_MAX]:
-        places = places_of(directory, request)
-        if places:
-            path, at = rng.choice(places)
-            flip(path, at + rng.randrange(len(request.raw)), rng.randrange(8))
-            return request
-    return None
+def flip_in_record(rng, directory, closed):
+    """One bit in the header or the body of a request's record. The request, or None when none of `closed` is in the log."""
+    by_bytes = {request.raw: request for request in closed}
+    candidates = [record for record in all_records(directory) if record.kind == REQUEST and record.payload in by_bytes]
+    if not candidates:
+        return None
+    record = rng.choice(candidates)
+    flip(record.path, rng.choice(record.span()), rng.randrange(8))
+    return by_bytes[record.payload]
 
 
-def flip_elsewhere(rng, directory, requests):
-    """Bits of what is neither a request's payload nor before one: release snapshots, fingerprints, segment headers, empty space."""
-    taken = {}
-    for request in requests:
-        for path, at in places_of(directory, request):
-            taken.setdefault(path, []).append(range(at - HEADER_BYTES_MAX, at + len(request.raw)))
+def flip_elsewhere(rng, directory):
+    """Some bits whose loss costs no request: in release snapshots, in one copy of a segment's header, in empty space. How many."""
     flips = 0
     for path in segment_files(directory):
-        data = path.read_bytes()
-        used = [at for at in range(len(data.rstrip(b"\0"))) if data[at]]
-        for at in rng.sample(used, min(FLIPS_MAX, len(used))):
-            if not any(at in part for part in taken.get(path, [])):
-                flip(path, at, rng.randrange(8))
-                flips += 1
+        found = list(records(path))
+        end = end_of(path, found)
+        copy = rng.randrange(2) * SEGMENT_HEADER_BYTES
+        places = [range(copy, copy + 128), range(copy, copy + SEGMENT_HEADER_BYTES)]
+        places += [] if end is None else [range(end, path.stat().st_size)]
+        places = [place for place in places if place] + [record.span() for record in found if record.kind == RELEASES]
+        for _ in range(rng.randrange(FLIPS_MAX)):
+            flip(path, rng.choice(rng.choice(places)), rng.randrange(8))
+            flips += 1
     return flips
 
 
-def tear_last(rng, directory, closed, requests):
-    """Cuts the log within its last request's payload, if that request may be destroyed (`closed`). The request, or None."""
+def tear_last(rng, directory, closed):
+    """Cuts the log within its last request's record, if that request may be destroyed (`closed`). The request, or None."""
     files = segment_files(directory)
-    for path in reversed(files):
-        data = path.read_bytes()
-        last = max(((data.rfind(request.raw), index) for index, request in enumerate(requests)), default=(-1, 0))
-        if last[0] < 0:
-            continue
-        request = requests[last[1]]
-        if request not in closed:
-            return None
-        cut = last[0] + rng.randrange(len(request.raw))
-        with open(path, "r+b") as file:
-            file.truncate(cut)
-            if rng.random() < 0.5:
-                file.truncate(len(data))
-        return request
-    return None
+    every = list(records(files[-1])) if files else []
+    found = [record for record in every if record.kind == REQUEST]
+    request = {request.raw: request for request in closed}.get(found[-1].payload) if found else None
+    if request is None or end_of(files[-1], every) is None:
+        return None
+    size = found[-1].path.stat().st_size
+    with open(found[-1].path, "r+b") as file:
+        file.truncate(rng.choice(found[-1].span()))
+        if rng.random() < 0.5:
+            file.truncate(size)
+    return request
 
 
 def garbage_at_end(rng, directory):
-    """Bytes of a write that never was complete, after the last record. How many."""
+    """What a write that never was complete leaves after the last record: the beginning of a record, or anything. How many bytes."""
     files = segment_files(directory)
-    if not files:
+    found = list(records(files[-1])) if files else []
+    if not found or end_of(files[-1], found) is None:
         return 0
-    data = files[-1].read_bytes()
-    end = (len(data.rstrip(b"\0")) + 7) // 8 * 8
-    count = rng.randint(1, GARBAGE_BYTES_MAX)
-    # Half of the time it begins as true records do.
-    begin = rng.randrange(max(end - count, 1)) // 8 * 8
-    garbage = data[begin:begin + count] if rng.random() < 0.5 else rng.randbytes(count)
+    if rng.random() < 0.5:
+        garbage = rng.randbytes(rng.randint(1, GARBAGE_BYTES_MAX))
+    else:
+        model = rng.choice(found)
+        whole = model.path.read_bytes()[model.offset:model.end]
+        garbage = whole[:rng.randint(1, len(whole))]
     with open(files[-1], "r+b") as file:
-        file.seek(end)
+        file.seek(found[-1].end)
         file.write(garbage)
     return len(garbage)

@@ -130,6 +130,7 @@ static int cut(const struct iovec *iov, int count, size_t allowed, struct iovec 
     return REAL(name)(__VA_ARGS__)
 
 DECLARE(write); DECLARE(pwrite); DECLARE(pwrite64); DECLARE(writev); DECLARE(pwritev); DECLARE(pwritev64); DECLARE(pwritev2);
+DECLARE(pwritev64v2);
 ssize_t write(int fd, const void *data, size_t n) { GUARD_WRITE(write, n, fd, data, allowed); }
 ssize_t pwrite(int fd, const void *data, size_t n, off_t at) { GUARD_WRITE(pwrite, n, fd, data, allowed, at); }
 ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at) { GUARD_WRITE(pwrite64, n, fd, data, allowed, at); }
@@ -137,6 +138,9 @@ ssize_t writev(int fd, const struct iovec *iov, int count) { GUARD_WRITEV(writev
 ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t at) { GUARD_WRITEV(pwritev, fd, iov, count, at); }
 ssize_t pwritev64(int fd, const struct iovec *iov, int count, off64_t at) { GUARD_WRITEV(pwritev64, fd, iov, count, at); }
 ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t at, int flags) { GUARD_WRITEV(pwritev2, fd, iov, count, at, flags); }
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t at, int flags) {
+    GUARD_WRITEV(pwritev64v2, fd, iov, count, at, flags);
+}
 
 // Syncs.
 

@@ -25,7 +25,7 @@ import plan  # noqa: E402
 import postgres  # noqa: E402
 from rounds import Round  # noqa: E402
 
-SEED_MAX = 1 << 32
+FAILURES = Path(__file__).resolve().parents[2] / ".build/torture-failures"
 
 
 def arguments():
@@ -38,7 +38,7 @@ def arguments():
     parser.add_argument("--share", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--only", action="append", choices=list(plan.EVENTS), help="draw from these events alone; may be given several times")
     parser.add_argument("--without-log", action="store_true", help="no write-ahead log: acknowledged spans will be lost, and that is reported")
-    parser.add_argument("--keep", type=Path, default=None, help="where failed rounds' files go")
+    parser.add_argument("--keep", type=Path, default=FAILURES, help="where failed rounds' files go")
     parser.add_argument("--verbose", action="store_true", help="print each round's events")
     return parser.parse_args()
 
@@ -91,7 +91,7 @@ def run_round(options, number, scratch, server, disk, library):
 
 def keep(options, number, round, directory):
     """Copies what is left of the round to where it stays."""
-    target = (options.keep or Path(tempfile.gettempdir()) / "torture-failures") / f"{options.seed}-{number}-{os.getpid()}-{time.time_ns()}"
+    target = options.keep / f"{options.seed}-{number}-{os.getpid()}-{time.time_ns()}"
     shutil.copytree(directory, target)
     shutil.copytree(round.log_directory, target / "log", dirs_exist_ok=True)
     (target / "history.txt").write_text("\n".join(round.history()) + "\n")
