@@ -41,7 +41,7 @@ check: deps-test proto-check ## the quick checks alone: layout, imports, sizes, 
 	@for script in scripts/* .ci/run; do head -1 "$$script" | grep -q bash && { bash -n "$$script" || exit 1; }; done; true
 	@$(PYTHON) -m pytest -q Tests/Tidy
 
-torture: deps-test build ## kill, cut, fill and break everything around the collector and count the spans: 500 rounds (ROUNDS=, SEED=, JOBS=)
+torture: deps-test build ## break everything around the collector and count the spans: 500 rounds; ROUNDS=, SEED=, JOBS=
 	@COLLECTOR_BINARY=.build/release/collector $(PYTHON) Tests/Torture/torture.py --rounds $(or $(ROUNDS),500) \
 	    --jobs $(or $(JOBS),2) $(if $(SEED),--seed $(SEED))
 
