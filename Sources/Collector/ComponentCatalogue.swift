@@ -10,7 +10,7 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "memory_limiter": memoryLimiterProcessor,
+        "batch": batchProcessor, "groupbytrace": groupByTraceProcessor, "memory_limiter": memoryLimiterProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -88,6 +88,15 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
 private func memoryLimiterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     ProcessorBlueprint(memoryLimiter: MemoryLimiterConfig(from: section)) { context, next in
         MemoryLimiter(id: id, itemName: "spans", budget: context.budget, next: next, registry: context.registry)
+    }
+}
+
+private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = GroupByTraceConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        GroupByTraceProcessor(
+            id: id, config: config, next: next, budget: context.budget, registry: context.registry,
+            logger: context.loggers.logger("processors.\(id)"))
     }
 }
 

@@ -39,6 +39,14 @@ public struct SpanSlice: Sendable {
         self.range = range
     }
 
+    /// Some of this slice's spans; `part` is in terms of `range`.
+    public func part(_ part: Range<Int>) -> SpanSlice {
+        precondition(part.lowerBound >= range.lowerBound && part.upperBound <= range.upperBound)
+        var slice = self
+        slice.range = part
+        return slice
+    }
+
     @inline(__always)
     public func forEach<Failure: Error>(_ body: (SpanReference) throws(Failure) -> Void) throws(Failure) {
         for index in range {
@@ -60,7 +68,8 @@ public struct SpanSlice: Sendable {
 public struct SpanBatch: TelemetryBatch {
     public private(set) var slices: [SpanSlice]
     public private(set) var itemCount: Int
-    /// Whole requests count, also for a slice of one: that is what the slice keeps alive.
+    /// Whole requests count, also for a slice of one: that is what the slice keeps alive. A request with several slices counts once,
+    /// unless batches that share it were appended to each other.
     public private(set) var byteCount: Int
 
     public init(_ batch: TraceBatch) {
@@ -69,10 +78,21 @@ public struct SpanBatch: TelemetryBatch {
         byteCount = batch.byteCount
     }
 
-    private init(slices: [SpanSlice]) {
+    public init(slices: [SpanSlice]) {
         self.slices = slices
         itemCount = slices.reduce(0) { $0 + $1.range.count }
-        byteCount = slices.reduce(0) { $0 + $1.batch.byteCount }
+        byteCount = Self.byteCount(of: slices)
+    }
+
+    private static func byteCount(of slices: [SpanSlice]) -> Int {
+        var counted: Set<ObjectIdentifier> = []
+        var previous: TraceBatch?
+        var bytes = 0
+        for slice in slices where slice.batch !== previous {
+            previous = slice.batch
+            if slices.count == 1 || counted.insert(ObjectIdentifier(slice.batch)).inserted { bytes += slice.batch.byteCount }
+        }
+        return bytes
     }
 
     /// Calls `body` for each span, in order of arrival.
