@@ -43,7 +43,8 @@ enum ComponentCatalogue {
             blueprints.healthCheck = HealthCheckConfig(from: component.section)
         }
         blueprints.pipelines = document.service.pipelines.map {
-            Blueprints.Pipeline(receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
+            Blueprints.Pipeline(
+                id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
         }
         return blueprints
     }
@@ -56,11 +57,11 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     var listeners: [(sdkProtocol: String, host: String)] = []
     if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
-    return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, next in
+    return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, output in
         let memory = ReceiverMemory(
             bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax)
         let receiver = OTLPReceiver(
-            id: id, config: config, next: next, group: context.group, budget: context.budget, memory: memory,
+            id: id, config: config, output: output, group: context.group, budget: context.budget, memory: memory,
             registry: context.registry, logger: context.loggers.logger("receivers.\(id)"))
         return MadeReceiver(component: receiver) {
             // The real port: the configured one may be 0.
