@@ -43,7 +43,11 @@ enum ComponentCatalogue {
             blueprints.healthCheck = HealthCheckConfig(from: component.section)
         }
         blueprints.pipelines = document.service.pipelines.map {
-            Blueprints.Pipeline(receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
+            Blueprints.Pipeline(
+                id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
+        }
+        for kind in ConfigurationDocument.Kind.allCases {
+            for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
         }
         return blueprints
     }
@@ -56,7 +60,8 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     var listeners: [(sdkProtocol: String, host: String)] = []
     if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
-    return ReceiverBlueprint { [listeners] context, next in
+    let ports = [config.grpc?.endpoint.port, config.http?.endpoint.port].compactMap { $0 }
+    return ReceiverBlueprint(ports: ports) { [listeners] context, next in
         let receiver = OTLPReceiver(
             id: id, config: config, next: next, group: context.group, budget: context.budget, registry: context.registry,
             logger: context.loggers.logger("receivers.\(id)"))

@@ -17,6 +17,8 @@ struct ComponentContext: Sendable {
 
 /// A decoded receiver: ready to be made once it is known what comes after it.
 struct ReceiverBlueprint: Sendable {
+    /// Ports it will listen on; 0 where the system picks one.
+    var ports: [Int] = []
     let make: @Sendable (ComponentContext, TraceConsumer) -> MadeReceiver
 }
 
@@ -48,6 +50,7 @@ struct ExporterBlueprint: Sendable {
 /// Everything the configuration asks for, decoded; nothing is running yet.
 struct Blueprints: Sendable {
     struct Pipeline: Sendable {
+        let id: ComponentID
         let receivers: [ComponentID]
         let processors: [ComponentID]
         let exporters: [ComponentID]
@@ -58,4 +61,18 @@ struct Blueprints: Sendable {
     var exporters: [ComponentID: ExporterBlueprint] = [:]
     var healthCheck: HealthCheckConfig?
     var pipelines: [Pipeline] = []
+    /// `ConfigSection.comparisonText` of each component.
+    var texts: [ConfigurationDocument.Kind: [ComponentID: String]] = [:]
+
+    /// The same as values that can be compared.
+    var topology: Topology {
+        Topology(
+            receivers: receivers.reduce(into: [:]) {
+                $0[$1.key] = Topology.Receiver(text: texts[.receivers]?[$1.key] ?? "", ports: $1.value.ports)
+            },
+            processors: texts[.processors] ?? [:], exporters: texts[.exporters] ?? [:],
+            pipelines: pipelines.map {
+                Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+            })
+    }
 }
