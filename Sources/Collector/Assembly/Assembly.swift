@@ -1,4 +1,5 @@
 import Configuration
+import Logging
 import Pipeline
 
 /// The running components and how they are connected.
@@ -52,5 +53,21 @@ struct Assembly: Sendable {
         receivers.map { ("receivers.\($0.id)", $0.made.component) }
             + pipelines.flatMap(\.processors).map { ("processors.\($0.id)", $0.component) }
             + exporters.map { ("exporters.\($0.id)", $0.component) }
+    }
+
+    /// Tells the user what to do next: where to point an SDK, and where to look for the data.
+    ///
+    /// - Parameter receivers: those that have just started.
+    func announce(_ receivers: [Receiver], _ logger: Logger) {
+        for receiver in receivers {
+            for address in receiver.made.addresses() {
+                let variables = "OTEL_EXPORTER_OTLP_ENDPOINT=\(address.url) OTEL_EXPORTER_OTLP_PROTOCOL=\(address.sdkProtocol)"
+                logger.info("ready; point an SDK here: \(variables)")
+            }
+        }
+        for exporter in exporters.sorted(by: { $0.id.description < $1.id.description }) {
+            guard let destination = blueprints.exporters[exporter.id]?.destination else { continue }
+            logger.info("data goes to \(destination)", metadata: ["exporter": "\(exporter.id)"])
+        }
     }
 }

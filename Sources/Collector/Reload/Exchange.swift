@@ -14,10 +14,11 @@ import SelfTelemetry
 struct Exchange: Sendable {
     let transition: Transition
     let context: ComponentContext
+    let inheritances: Inheritances
     let logger: Logger
-    let begin = ContinuousClock.now
-    /// Of the configuration that is left.
+    /// Bounds how long the stages that are left may take.
     let shutdownTimeout: Duration
+    let begin = ContinuousClock.now
 
     // MARK: Forth
 
@@ -69,11 +70,12 @@ struct Exchange: Sendable {
 
     /// Undoes what was done, whichever step failed: batches go the old way again, what was made empties itself into it.
     ///
+    /// - Parameter receiversWereStopped: `exchangeReceivers` was called.
     /// - Returns: the former assembly. Its stopped receivers are made anew, since one that was shut down does not start again.
-    func withdraw() async -> Assembly {
+    func withdraw(receiversWereStopped: Bool) async -> Assembly {
         for connection in transition.connections.reversed() { await connection.link.connect(to: connection.former) }
         var restored = transition.former
-        for id in transition.plan.receiversStoppedFirst {
+        for id in receiversWereStopped ? transition.plan.receiversStoppedFirst : [] {
             guard let index = restored.receivers.firstIndex(where: { $0.id == id }),
                 let receiver = Transition.makeReceiver(id, restored.blueprints, restored.receivers[index].output.next, context)
             else { continue }
@@ -117,18 +119,11 @@ struct Exchange: Sendable {
     }
 
     private func end(_ old: Assembly.Exporter, _ heir: Assembly.Exporter?, _ deadline: ContinuousClock.Instant) async {
-        guard let heir, let stage = old.component as? any Replaceable<SpanBatch> else {
+        if let heir, let exporter = old.component as? any RetiringExporter<SpanBatch> {
+            inheritances.deliver(await exporter.retire(deadline: deadline), to: heir)
+        } else {
             await old.component.shutdown(deadline: deadline)
-            return
         }
-        let inheritance = Inheritance()
-        stage.bequeath { inheritance.add($0) }
-        await old.component.shutdown(deadline: deadline)
-        let itemCount = inheritance.itemCount
-        guard itemCount > 0 else { return }
-        logger.info(
-            "the exporter's replacement goes on with what it could not deliver", metadata: ["exporter": "\(old.id)", "items": "\(itemCount)"])
-        context.inheritances.begin(inheritance, heir: heir, logger: logger, registry: context.registry)
     }
 }
 

@@ -11,4 +11,6 @@ enum ReloadLimits {
     /// Part of `shutdown_timeout` after which replaced exporters hand what is left to their successors. Counted from the reload's
     /// begin, so that a stop which comes right after it still has time to export that.
     static let exporterShare = 0.6
+    /// Part of `shutdown_timeout` of a stop after which successors must have taken what replaced exporters left.
+    static let inheritanceShare = 0.75
 }
