@@ -5,10 +5,11 @@ import Pipeline
 /// The running components and how they are connected.
 ///
 /// An exporter or receiver that several pipelines name exists once; a processor exists once per pipeline, as in the Go collector.
-/// Between any two stages is a `Link`, so that each can be exchanged while its neighbours go on:
+/// Between any two stages is a `Link`, so that each can be exchanged while its neighbours go on. Each pipeline's entry, which reads the
+/// write-ahead log where there is one, stays as long as the pipeline's id does:
 ///
-///     receiver ─ output ─┬─ entry ─ processor ─ output ─ … ─┬─ outlet ─ exporter
-///                        └─ entry of another pipeline       └─ outlet ─ another exporter
+///     receiver ─ output ─┬─ entry ─ head ─ processor ─ output ─ … ─┬─ outlet ─ exporter
+///                        └─ entry of another pipeline              └─ outlet ─ another exporter
 struct Assembly: Sendable {
     struct Exporter: Sendable {
         let id: ComponentID
@@ -27,7 +28,10 @@ struct Assembly: Sendable {
 
     struct Pipeline: Sendable {
         let id: ComponentID
-        let entry: Link<SpanBatch>
+        let entry: PipelineEntry
+        /// The entry's end.
+        let head: Link<SpanBatch>
+        var receivers: PipelineEntry.Receivers
         /// In the order a span meets them.
         var processors: [Processor] = []
     }
@@ -35,7 +39,15 @@ struct Assembly: Sendable {
     struct Receiver: Sendable {
         let id: ComponentID
         let made: MadeReceiver
-        let output: Link<SpanBatch>
+        let output: ReceiverOutput
+        var route: Route
+    }
+
+    /// Where a receiver's requests go.
+    struct Route: Sendable {
+        var entries: [PipelineEntry]
+        /// The log's readers that are not among them.
+        var bystanders: [Int]
     }
 
     var blueprints = Blueprints()

@@ -11,6 +11,10 @@ typealias TraceStage = any Consumer<SpanBatch> & Component
 struct ComponentContext: Sendable {
     let group: any EventLoopGroup
     let budget: MemoryBudget
+    /// Nil without `service.write_ahead_log`.
+    var log: WriteAheadLog?
+    /// The log's readers: pipelines by their number.
+    var logReaders: [ComponentID] = []
     /// Who may take how much.
     var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
@@ -21,7 +25,7 @@ struct ComponentContext: Sendable {
 struct ReceiverBlueprint: Sendable {
     /// Ports it will listen on, 0 where the system picks one; each listener has pools of its own per event loop.
     var ports: [Int] = []
-    let make: @Sendable (ComponentContext, TraceConsumer) -> MadeReceiver
+    let make: @Sendable (ComponentContext, ReceiverOutput) -> MadeReceiver
 }
 
 struct MadeReceiver: Sendable {
@@ -81,6 +85,11 @@ struct Blueprints: Sendable {
                 Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
             })
     }
+}
+
+extension ComponentContext {
+    /// Whether what a pipeline has taken is in the log: then nothing is given up for lack of time.
+    var isDurable: Bool { log != nil }
 }
 
 extension Blueprints {

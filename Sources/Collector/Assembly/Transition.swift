@@ -1,4 +1,5 @@
 import Configuration
+import OTLPWire
 import Pipeline
 import SelfTelemetry
 
@@ -12,12 +13,28 @@ struct Transition: Sendable {
         let next: TraceConsumer
     }
 
+    /// A kept pipeline's entry, told whose requests in the log are for it.
+    struct Feeding: Sendable {
+        let pipeline: Assembly.Pipeline
+        let former: PipelineEntry.Receivers
+        let next: PipelineEntry.Receivers
+    }
+
+    /// A kept receiver that feeds other pipelines than before.
+    struct Redirection: Sendable {
+        let output: ReceiverOutput
+        let former: Assembly.Route
+        let next: Assembly.Route
+    }
+
     let plan: ReloadPlan
     let former: Assembly
     private(set) var next: Assembly
 
     /// Links of components that are kept.
     private(set) var connections: [Connection] = []
+    private(set) var feedings: [Feeding] = []
+    private(set) var redirections: [Redirection] = []
     private(set) var madeExporters: [Assembly.Exporter] = []
     /// Last stage of each pipeline first: the order in which they can be started.
     private(set) var madeProcessors: [Assembly.Processor] = []
@@ -57,16 +74,12 @@ struct Transition: Sendable {
         _ pipeline: Blueprints.Pipeline, _ change: ReloadPlan.PipelineChange, _ context: ComponentContext
     ) {
         let old = former.pipeline(pipeline.id)
-        guard change.isRewired || old == nil else {
-            if let old { next.pipelines.append(old) }
-            return
-        }
         var successor: TraceConsumer = FanOut<SpanBatch>.make(pipeline.exporters.compactMap { next.exporter($0)?.outlet })
         var processors: [Assembly.Processor] = []
         for id in pipeline.processors.reversed() {
             let kept = change.processors.kept.contains(id) ? old?.processors.first { $0.id == id } : nil
             if let kept {
-                connections.append(Connection(link: kept.output, former: kept.output.next, next: successor))
+                if change.isRewired { connections.append(Connection(link: kept.output, former: kept.output.next, next: successor)) }
                 processors.append(kept)
             } else if let made = Self.makeProcessor(id, next.blueprints, successor, context) {
                 madeProcessors.append(made)
@@ -74,10 +87,33 @@ struct Transition: Sendable {
             }
             successor = processors.last?.input ?? successor
         }
-        let entry = old?.entry ?? Link(successor)
-        if old != nil { connections.append(Connection(link: entry, former: entry.next, next: successor)) }
-        next.pipelines.append(Assembly.Pipeline(id: pipeline.id, entry: entry, processors: processors.reversed()))
-        if let old { retiredProcessors.append(old.processors.filter { change.processors.retired.contains($0.id) }) }
+        let receivers = PipelineEntry.Receivers(
+            feeding: Set(pipeline.receivers.map(\.description)),
+            known: Set(next.blueprints.pipelines.flatMap(\.receivers).map(\.description)))
+        var entered = old ?? makeEntry(pipeline.id, successor, receivers, context)
+        if let old {
+            feedings.append(Feeding(pipeline: old, former: old.receivers, next: receivers))
+            if change.isRewired { connections.append(Connection(link: old.head, former: old.head.next, next: successor)) }
+            retiredProcessors.append(old.processors.filter { change.processors.retired.contains($0.id) })
+        }
+        entered.receivers = receivers
+        entered.processors = processors.reversed()
+        next.pipelines.append(entered)
+    }
+
+    private func makeEntry(
+        _ id: ComponentID, _ successor: TraceConsumer, _ receivers: PipelineEntry.Receivers, _ context: ComponentContext
+    ) -> Assembly.Pipeline {
+        let head = Link(successor)
+        let source = context.log.flatMap { log in
+            context.logReaders.firstIndex(of: id).map {
+                PipelineEntry.Source(log: log, reader: $0, budget: context.budget, limits: DecodeLimits())
+            }
+        }
+        let entry = PipelineEntry(
+            id: id.description, next: head, receivers: receivers, source: source, registry: context.registry,
+            logger: context.loggers.logger("pipelines.\(id)"))
+        return Assembly.Pipeline(id: id, entry: entry, head: head, receivers: receivers)
     }
 
     private static func makeProcessor(
@@ -98,13 +134,17 @@ struct Transition: Sendable {
     private mutating func makeReceivers(_ context: ComponentContext) {
         let blueprints = next.blueprints
         for id in Topology.distinct(blueprints.pipelines.flatMap(\.receivers)) {
-            let entries = blueprints.pipelines.filter { $0.receivers.contains(id) }.compactMap { next.pipeline($0.id)?.entry }
-            let successor = FanOut<SpanBatch>.make(entries)
-            if plan.receivers.kept.contains(id), let old = former.receiver(id) {
-                next.receivers.append(old)
-                guard plan.redirectedReceivers.contains(id) else { continue }
-                connections.append(Connection(link: old.output, former: old.output.next, next: successor))
-            } else if let made = Self.makeReceiver(id, blueprints, successor, context) {
+            let fed = blueprints.pipelines.filter { $0.receivers.contains(id) }.map(\.id)
+            let route = Assembly.Route(
+                entries: fed.compactMap { next.pipeline($0)?.entry },
+                bystanders: context.logReaders.indices.filter { !fed.contains(context.logReaders[$0]) })
+            if plan.receivers.kept.contains(id), var kept = former.receiver(id) {
+                if plan.redirectedReceivers.contains(id) {
+                    redirections.append(Redirection(output: kept.output, former: kept.route, next: route))
+                }
+                kept.route = route
+                next.receivers.append(kept)
+            } else if let made = Self.makeReceiver(id, blueprints, route, context) {
                 madeReceivers.append(made)
                 next.receivers.append(made)
             }
@@ -112,9 +152,10 @@ struct Transition: Sendable {
     }
 
     static func makeReceiver(
-        _ id: ComponentID, _ blueprints: Blueprints, _ successor: TraceConsumer, _ context: ComponentContext
+        _ id: ComponentID, _ blueprints: Blueprints, _ route: Assembly.Route, _ context: ComponentContext
     ) -> Assembly.Receiver? {
-        let output = Link(successor)
-        return blueprints.receivers[id].map { Assembly.Receiver(id: id, made: $0.make(context, output), output: output) }
+        let output = ReceiverOutput(
+            receiver: id.description, entries: route.entries, log: context.log, bystanders: route.bystanders)
+        return blueprints.receivers[id].map { Assembly.Receiver(id: id, made: $0.make(context, output), output: output, route: route) }
     }
 }

@@ -12,9 +12,9 @@ import Synchronization
 /// The running collector: starts what the configuration names, waits for a signal, stops it in reverse.
 ///
 /// Start: health and metrics endpoints, exporters, processors, receivers. Nothing is offered data before what it hands data to is
-/// ready. Stop: receivers (no new requests, those in flight finish), processors (hand on what they hold), exporters (empty their
-/// queues), health and metrics last. All within `shutdown_timeout`; a second signal ends the process at once. In between, SIGHUP
-/// exchanges what has changed: `Reloader`.
+/// ready. Stop: receivers (no new requests, those in flight finish), pipeline entries (read what waits in the log, as time allows),
+/// processors (hand on what they hold), exporters (empty their queues), the log, health and metrics last. All within
+/// `shutdown_timeout`; a second signal ends the process at once. In between, SIGHUP exchanges what has changed: `Reloader`.
 final class Daemon: Sendable {
     private let logger: Logger
     private let loggers: LoggerFactory
@@ -82,9 +82,7 @@ final class Daemon: Sendable {
         logger.info("\(CollectorVersion.text) starts", metadata: ["event_loops": "\(loopCount)"])
         ProcessMetrics.register(in: registry, start: startTime)
         let configuration = running.current.configuration
-        let memory = MemoryPlan(configuration.blueprints.memoryDemand(eventLoops: loopCount, hasLog: false), ceiling: .current())
-        let context = ComponentContext(
-            group: group, budget: memory.apply(registry: registry, logger: logger), memory: memory, registry: registry, loggers: loggers)
+        let context = makeContext(configuration, group, eventLoops: loopCount)
         let admin = AdminServers(group: adminGroup, registry: registry) { [running] in running.health }
         let inheritances = Inheritances(registry: registry, logger: logger)
         let reloader = Reloader(
@@ -106,7 +104,24 @@ final class Daemon: Sendable {
         logger.info("stopped")
     }
 
-    /// Exporters, then processors, then receivers; each pipeline from its end.
+    private func makeContext(
+        _ configuration: LoadedConfiguration, _ group: any EventLoopGroup, eventLoops: Int
+    ) -> ComponentContext {
+        let (service, blueprints) = (configuration.service, configuration.blueprints)
+        let memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: service.writeAheadLog != nil), ceiling: .current())
+        let readers = blueprints.pipelines.map(\.id)
+        let log = service.writeAheadLog.map {
+            WriteAheadLog(
+                settings: WriteAheadLogSettings($0), readers: readers.map(\.description), registry: registry,
+                logger: loggers.logger("service.write_ahead_log"))
+        }
+        running.update { $0.log = log }
+        return ComponentContext(
+            group: group, budget: memory.apply(registry: registry, logger: logger), log: log, logReaders: readers, memory: memory,
+            registry: registry, loggers: loggers)
+    }
+
+    /// Exporters, then processors, then the log, then receivers; each pipeline from its end.
     private func start(
         _ configuration: LoadedConfiguration, _ context: ComponentContext, _ admin: AdminServers, _ inheritances: Inheritances
     ) async throws(StartFailure) {
@@ -117,6 +132,10 @@ final class Daemon: Sendable {
         running.update { $0.assembly = assembly }
         try await admin.apply(AdminServers.Wanted(configuration.service, configuration.blueprints))
         try await exchange.startStages()
+        if let log = context.log {
+            log.whenOpen { for pipeline in assembly.pipelines { pipeline.entry.start() } }
+            log.open()
+        }
         try await exchange.exchangeReceivers()
         running.update { if $0.phase == .starting { $0.phase = .running } }
         assembly.announce(assembly.receivers, logger)
@@ -127,7 +146,8 @@ final class Daemon: Sendable {
     /// In the order a span travels, so that what one stage hands on is still taken by the next.
     private func stop(_ reloads: Task<Void, Never>, _ inheritances: Inheritances) async {
         let begin = ContinuousClock.now
-        let (assembly, timeout) = (running.current.assembly, running.current.configuration.service.shutdownTimeout)
+        let (assembly, log) = (running.current.assembly, running.current.log)
+        let timeout = running.current.configuration.service.shutdownTimeout
         func deadline(_ share: Double) -> ContinuousClock.Instant { begin + timeout * share }
         await withTaskGroup { tasks in
             for receiver in assembly.receivers {
@@ -137,6 +157,7 @@ final class Daemon: Sendable {
         await withTaskGroup { tasks in
             for pipeline in assembly.pipelines {
                 tasks.addTask {
+                    await pipeline.entry.stop(deadline: deadline(CollectorLimits.entryShare))
                     for processor in pipeline.processors {
                         await processor.component.shutdown(deadline: deadline(CollectorLimits.processorShare))
                     }
@@ -151,6 +172,8 @@ final class Daemon: Sendable {
                 tasks.addTask { await exporter.component.shutdown(deadline: deadline(CollectorLimits.exporterShare)) }
             }
         }
+        // Only now: whatever is let go before it counts as done with.
+        await log?.close(deadline: deadline(CollectorLimits.logShare))
     }
 }
 
@@ -158,7 +181,7 @@ extension ComponentContext {
     /// For new components of another configuration. Puts its limits of the whole process in force.
     fileprivate func adapted(to blueprints: Blueprints, eventLoops: Int) -> ComponentContext {
         var context = self
-        context.memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: false), ceiling: .current())
+        context.memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: log != nil), ceiling: .current())
         context.memory.apply(to: budget)
         return context
     }

@@ -1,3 +1,4 @@
+import Configuration
 import Pipeline
 import Synchronization
 
@@ -5,9 +6,13 @@ import Synchronization
 final class RunningState: Sendable {
     struct Content: Sendable {
         var phase = HealthReport.Phase.starting
+        /// Some of it stays in force until the process ends.
+        let startedWith: ServiceConfig
         /// In force: the one that was loaded last and could be applied.
         var configuration: LoadedConfiguration
         var assembly = Assembly()
+        /// Nil without `service.write_ahead_log`.
+        var log: WriteAheadLog?
         /// Why the configuration on disk is not the one in force.
         var reloadTrouble: String?
     }
@@ -16,7 +21,7 @@ final class RunningState: Sendable {
     private let startTime: ContinuousClock.Instant
 
     init(_ configuration: LoadedConfiguration, startTime: ContinuousClock.Instant) {
-        content = Mutex(Content(configuration: configuration))
+        content = Mutex(Content(startedWith: configuration.service, configuration: configuration))
         self.startTime = startTime
     }
 
@@ -28,7 +33,9 @@ final class RunningState: Sendable {
 
     var health: HealthReport {
         let current = current
+        let log = current.log
         var lines = current.assembly.all.map { HealthReport.Line(place: $0.place, health: $0.component.health) }
+        if let log { lines.append(HealthReport.Line(place: "service.write_ahead_log", health: log.health)) }
         if let trouble = current.reloadTrouble {
             lines.append(HealthReport.Line(place: "service.configuration", health: .degraded(trouble)))
         }

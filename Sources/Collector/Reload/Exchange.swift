@@ -31,6 +31,16 @@ struct Exchange: Sendable {
     /// From the end of each pipeline backwards.
     func connect() async {
         for connection in transition.connections { await connection.link.connect(to: connection.next) }
+        for feeding in transition.feedings { feeding.pipeline.entry.replaceNext(feeding.pipeline.head, receivers: feeding.next) }
+        for redirection in transition.redirections { redirection.output.replaceRoute(redirection.next) }
+        await settle()
+    }
+
+    /// Receivers hand on from their event loops: when each loop has had its turn, no call is left that knows a former route.
+    private func settle() async {
+        guard !transition.redirections.isEmpty else { return }
+        // Fails only when the loop has ended, and its calls with it.
+        for loop in context.group.makeIterator() { try? await loop.submit {}.get() }
     }
 
     func exchangeReceivers() async throws(StartFailure) {
@@ -73,11 +83,14 @@ struct Exchange: Sendable {
     /// - Parameter receiversWereStopped: `exchangeReceivers` was called.
     /// - Returns: the former assembly. Its stopped receivers are made anew, since one that was shut down does not start again.
     func withdraw(receiversWereStopped: Bool) async -> Assembly {
+        for redirection in transition.redirections { redirection.output.replaceRoute(redirection.former) }
+        await settle()
+        for feeding in transition.feedings { feeding.pipeline.entry.replaceNext(feeding.pipeline.head, receivers: feeding.former) }
         for connection in transition.connections.reversed() { await connection.link.connect(to: connection.former) }
         var restored = transition.former
         for id in receiversWereStopped ? transition.plan.receiversStoppedFirst : [] {
             guard let index = restored.receivers.firstIndex(where: { $0.id == id }),
-                let receiver = Transition.makeReceiver(id, restored.blueprints, restored.receivers[index].output.next, context)
+                let receiver = Transition.makeReceiver(id, restored.blueprints, restored.receivers[index].route, context)
             else { continue }
             restored.receivers[index] = receiver
             do throws(StartFailure) {
@@ -124,6 +137,12 @@ struct Exchange: Sendable {
         } else {
             await old.component.shutdown(deadline: deadline)
         }
+    }
+}
+
+extension ReceiverOutput {
+    fileprivate func replaceRoute(_ route: Assembly.Route) {
+        replaceEntries(route.entries, bystanders: route.bystanders)
     }
 }
 

@@ -54,7 +54,14 @@ final class Inheritances: Sendable {
     }
 
     private func giveUp(_ batches: [SpanBatch], _ heir: Assembly.Exporter) {
-        let lost = Self.itemCount(batches)
+        let kept = batches.reduce(0) { $0 + $1.keepInLog() }
+        if kept > 0 {
+            logger.warning(
+                "what an exporter's predecessor left is left in the log for the next start",
+                metadata: ["exporter": "\(heir.id)", "items": "\(kept)"])
+        }
+        let lost = Self.itemCount(batches) - kept
+        guard lost > 0 else { return }
         registry.counter(
             "otelcol_exporter_send_failed_spans_total", help: "Spans that could not be sent.",
             labels: [(name: "exporter", value: heir.id.description)]

@@ -106,12 +106,19 @@ final class Reloader: Sendable {
             failed("the configuration has \(error.problems.count) problems")
             return nil
         }
+        let former = running.current
+        if former.log != nil, Set(former.configuration.blueprints.pipelines.map(\.id)) != Set(wanted.blueprints.pipelines.map(\.id)) {
+            failed("pipelines were added or removed, which needs a restart when the write-ahead log is on")
+            return nil
+        }
         for warning in wanted.warnings { loggers.logger("configuration").warning("\(warning)") }
-        return await apply(wanted)
+        if wanted.service.writeAheadLog != former.startedWith.writeAheadLog {
+            logger.warning("service.write_ahead_log has changed: that takes a restart; everything else is reloaded")
+        }
+        return await apply(wanted, former)
     }
 
-    private func apply(_ wanted: LoadedConfiguration) async -> Exchange? {
-        let former = running.current
+    private func apply(_ wanted: LoadedConfiguration, _ former: RunningState.Content) async -> Exchange? {
         let formerAdmin = AdminServers.Wanted(former.configuration.service, former.configuration.blueprints)
         let context = makeContext(wanted.blueprints)
         let exchange = Exchange(
