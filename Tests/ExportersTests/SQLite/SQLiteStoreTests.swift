@@ -138,7 +138,7 @@ import Testing
             begin select raise(abort, 'not this one'); end
             """)
         let outcome = store.write(try Sample.batch(Sample.spans(0..<10)))
-        guard case .permanent(let problem, let lost) = outcome else {
+        guard case .permanent(let problem, let lost, _) = outcome else {
             Issue.record("expected a loss, not \(outcome)")
             return
         }

@@ -186,7 +186,7 @@ struct InDoubtDatabaseTests {
                 outcome = writer.write(batch, cancellation: cancellation)
                 if case .permanent = outcome { break }
             } while attempts < 20
-            guard case .permanent(_, let lost) = outcome else {
+            guard case .permanent(_, let lost, _) = outcome else {
                 Issue.record("\(outcome)")
                 return
             }

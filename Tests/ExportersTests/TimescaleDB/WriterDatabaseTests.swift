@@ -154,7 +154,7 @@ struct WriterDatabaseTests {
             let spans = Model.spans(200)
             let bad = spans.filter { String(decoding: $0.name, as: UTF8.self).contains("13") }
             let outcome = writer.write(try Model.batch(spans), cancellation: cancellation)
-            guard case .permanent(let problem, let lost) = outcome else {
+            guard case .permanent(let problem, let lost, _) = outcome else {
                 Issue.record("\(outcome)")
                 return
             }
