@@ -177,7 +177,9 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringExporter {
 
     /// Like `shutdown`, but returns what is left, marked in doubt, for the exporter's successor.
     public func retire(deadline: ContinuousClock.Instant) async -> [Batch] {
-        await drain(deadline: deadline)
+        let left = await drain(deadline: deadline)
+        for batch in left { batch.markInDoubt() }
+        return left
     }
 
     private func drain(deadline: ContinuousClock.Instant) async -> [Batch] {
@@ -208,8 +210,14 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringExporter {
     private func leave(_ batches: [Batch]) {
         let items = batches.reduce(0) { $0 + $1.itemCount }
         guard items > 0 else { return }
+        let kept = batches.reduce(0) { $0 + $1.keepInLog() }
         let reason = trouble.withLock { $0 }.map { "the time to shut down was over; before that: \($0)" } ?? "the time to shut down was over"
-        loss.emit(items, metadata: ["reason": "\(reason)"])
+        if kept > 0 {
+            logger.warning(
+                "not exported before the stop: left in the write-ahead log for the next start",
+                metadata: ["items": "\(kept)", "reason": "\(reason)"])
+        }
+        if items > kept { loss.emit(items - kept, metadata: ["reason": "\(reason)"]) }
     }
 }
 

@@ -175,8 +175,8 @@ struct WriterDatabaseTests {
                 Issue.record("not retryable")
                 return
             }
-            #expect(problem.kind == "schema" && problem.description.contains("42P01"))
-            #expect(after == TimescaleDBLimits.configurationRetry)
+            #expect(problem.kind == "missing_table" && problem.description.contains("42P01"))
+            #expect(after == nil)
             try database.migrate()
             #expect(writer.write(batch, cancellation: cancellation) == .written)
             #expect(try database.count("traces") == 5)
@@ -193,7 +193,7 @@ struct WriterDatabaseTests {
                 return
             }
             #expect(problem.kind == "authentication", "\(problem)")
-            #expect(after == TimescaleDBLimits.configurationRetry)
+            #expect(after == RetryConfig().maxInterval)
             #expect(!problem.description.contains("wrong"))
         }
     }
