@@ -11,6 +11,8 @@ typealias TraceStage = any Consumer<SpanBatch> & Component
 struct ComponentContext: Sendable {
     let group: any EventLoopGroup
     let budget: MemoryBudget
+    /// Nil without `service.write_ahead_log`.
+    var log: WriteAheadLog?
     /// Who may take how much.
     var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
@@ -21,7 +23,7 @@ struct ComponentContext: Sendable {
 struct ReceiverBlueprint: Sendable {
     /// Ports it opens; each has pools of its own per event loop.
     var listeners = 0
-    let make: @Sendable (ComponentContext, TraceConsumer) -> MadeReceiver
+    let make: @Sendable (ComponentContext, ReceiverOutput) -> MadeReceiver
 }
 
 struct MadeReceiver: Sendable {
@@ -56,6 +58,7 @@ struct ExporterBlueprint: Sendable {
 /// Everything the configuration asks for, decoded; nothing is running yet.
 struct Blueprints: Sendable {
     struct Pipeline: Sendable {
+        let id: ComponentID
         let receivers: [ComponentID]
         let processors: [ComponentID]
         let exporters: [ComponentID]
@@ -66,6 +69,11 @@ struct Blueprints: Sendable {
     var exporters: [ComponentID: ExporterBlueprint] = [:]
     var healthCheck: HealthCheckConfig?
     var pipelines: [Pipeline] = []
+}
+
+extension ComponentContext {
+    /// Whether what a pipeline has taken is in the log: then nothing is given up for lack of time.
+    var isDurable: Bool { log != nil }
 }
 
 extension Blueprints {
