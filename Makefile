@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 PROTOS := $(wildcard proto/*.proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test toolchain build run test check bench soak proto proto-check fmt clean
+.PHONY: help deps deps-test toolchain build run test check torture bench soak proto proto-check fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: deps-test toolchain ## all tests: unit, integration, tidy; starts and stop
 check: deps-test proto-check ## the quick checks alone: layout, imports, sizes, generated code, wire format
 	@for script in scripts/* .ci/run; do head -1 "$$script" | grep -q bash && { bash -n "$$script" || exit 1; }; done; true
 	@$(PYTHON) -m pytest -q Tests/Tidy
+
+torture: deps-test build ## break everything around the collector and count the spans: 500 rounds; ROUNDS=, SEED=, JOBS=
+	@COLLECTOR_BINARY=.build/release/collector $(PYTHON) Tests/Torture/torture.py --rounds $(or $(ROUNDS),500) \
+	    --jobs $(or $(JOBS),2) $(if $(SEED),--seed $(SEED))
 
 bench: deps-test build ## measure against Rotel and against plain COPY; writes Benchmarks/RESULTS.md
 	@Benchmarks/run

@@ -10,7 +10,7 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "memory_limiter": memoryLimiterProcessor,
+        "batch": batchProcessor, "groupbytrace": groupByTraceProcessor, "memory_limiter": memoryLimiterProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -43,7 +43,11 @@ enum ComponentCatalogue {
             blueprints.healthCheck = HealthCheckConfig(from: component.section)
         }
         blueprints.pipelines = document.service.pipelines.map {
-            Blueprints.Pipeline(receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
+            Blueprints.Pipeline(
+                id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
+        }
+        for kind in ConfigurationDocument.Kind.allCases {
+            for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
         }
         return blueprints
     }
@@ -56,12 +60,13 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     var listeners: [(sdkProtocol: String, host: String)] = []
     if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
-    return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, next in
+    let ports = [config.grpc?.endpoint.port, config.http?.endpoint.port].compactMap { $0 }
+    return ReceiverBlueprint(ports: ports) { [listeners] context, output in
         let memory = ReceiverMemory(
             bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax,
             decodingBytesMax: context.memory.decodingBytes)
         let receiver = OTLPReceiver(
-            id: id, config: config, next: next, group: context.group, budget: context.budget, memory: memory,
+            id: id, config: config, output: output, group: context.group, budget: context.budget, memory: memory,
             registry: context.registry, logger: context.loggers.logger("receivers.\(id)"))
         return MadeReceiver(component: receiver) {
             // The real port: the configured one may be 0.
@@ -89,6 +94,15 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
 private func memoryLimiterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     ProcessorBlueprint(memoryLimiter: MemoryLimiterConfig(from: section)) { context, next in
         MemoryLimiter(id: id, itemName: "spans", budget: context.budget, next: next, registry: context.registry)
+    }
+}
+
+private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = GroupByTraceConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        GroupByTraceProcessor(
+            id: id, config: config, next: next, budget: context.budget, registry: context.registry,
+            logger: context.loggers.logger("processors.\(id)"))
     }
 }
 

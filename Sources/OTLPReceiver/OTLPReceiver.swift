@@ -26,13 +26,13 @@ public struct ReceiverMemory: Sendable {
         decodingBytesMax: 6 * 1024 * 1024)
 }
 
-/// The `otlp` receiver: up to two listeners, each serving OTLP/gRPC and OTLP/HTTP, in front of one pipeline entry.
+/// The `otlp` receiver: up to two listeners, each serving OTLP/gRPC and OTLP/HTTP, in front of the pipelines it feeds.
 ///
 /// `@unchecked Sendable`: `servers` is written by `start` and read by `shutdown`, which the daemon calls one after the other.
 public final class OTLPReceiver: Component, @unchecked Sendable {
     public let id: String
     private let config: OTLPReceiverConfig
-    private let next: any Consumer<SpanBatch>
+    private let output: ReceiverOutput
     private let group: any EventLoopGroup
     private let budget: MemoryBudget
     private let memory: ReceiverMemory
@@ -41,12 +41,12 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
     private var servers: [HTTPServer] = []
 
     public init(
-        id: String, config: OTLPReceiverConfig, next: any Consumer<SpanBatch>, group: any EventLoopGroup, budget: MemoryBudget,
+        id: String, config: OTLPReceiverConfig, output: ReceiverOutput, group: any EventLoopGroup, budget: MemoryBudget,
         memory: ReceiverMemory = .standard, registry: MetricRegistry, logger: Logger
     ) {
         self.id = id
         self.config = config
-        self.next = next
+        self.output = output
         self.group = group
         self.budget = budget
         self.memory = memory
@@ -85,13 +85,13 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
             setting.limits.unreservedBytesMax = memory.unreservedBytesMax
             let server = try await HTTPServer.start(
                 group: group, settings: setting, budget: budget, registry: registry
-            ) { [next, budget, routes, limits, memory] _ in
+            ) { [output, budget, routes, limits, memory] loop in
                 OTLPService(
                     routes: routes, limits: limits,
                     intake: TraceIntake(
-                        next: next, budget: budget, limits: limits.decode, jsonBytesMax: limits.httpBodyBytesMax,
+                        output: output, budget: budget, limits: limits.decode, jsonBytesMax: limits.httpBodyBytesMax,
                         bufferBytesMax: memory.decodingBytesMax),
-                    metrics: metrics)
+                    metrics: metrics, loop: loop)
             }
             servers.append(server)
         }

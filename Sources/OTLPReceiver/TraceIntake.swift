@@ -2,10 +2,20 @@ import Glibc
 import OTLPWire
 import Pipeline
 
-/// From a request's bytes to a batch in the pipeline: decompress, decode, hand on. One per event loop, with its own
+/// From a request's bytes to a batch in the pipeline: decompress, decode, make durable, hand on. One per event loop, with its own
 /// decompressor and JSON parser.
 final class TraceIntake {
-    private let next: any Consumer<SpanBatch>
+    /// A decoded request and the bytes it was decoded from.
+    struct Decoded {
+        let batch: TraceBatch
+        let success: Answers.Success
+        /// What the write-ahead log gets.
+        let payload: WireBytes
+        /// Owns `payload` when that is not the body itself.
+        let copy: PayloadCopy?
+    }
+
+    private let output: ReceiverOutput
     private let budget: MemoryBudget
     private let limits: DecodeLimits
     private let decompressor: Decompressor
@@ -20,52 +30,55 @@ final class TraceIntake {
     /// - Parameters:
     ///   - jsonBytesMax: largest JSON document taken.
     ///   - bufferBytesMax: memory kept between requests.
-    init(next: any Consumer<SpanBatch>, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int, bufferBytesMax: Int) {
+    init(output: ReceiverOutput, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int, bufferBytesMax: Int) {
         let decompressed = bufferBytesMax / Self.partOfDecompressor
         transcodedBytesKept = bufferBytesMax / Self.partOfTranscoded
         decompressor = Decompressor(budget: budget, retainedBytesMax: decompressed)
         transcoder = JSONTranscoder(
             documentBytesMax: jsonBytesMax, retainedBytesMax: bufferBytesMax - decompressed - transcodedBytesKept)
-        self.next = next
+        self.output = output
         self.budget = budget
         self.limits = limits
     }
 
     var isServing: Bool {
-        switch next.admission {
+        switch output.admission {
         case .accepted, .retryable(.queueFull, _), .retryable(.memoryLimit, _), .retryable(.logFull, _): true
         case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .permanent: false
         }
     }
 
+    /// Reads a request.
+    ///
     /// - Parameter maxBytes: of the message after decompression.
-    func take(
-        _ payload: WireBytes, encoding: RequestKind.Encoding, compression: Compression, maxBytes: Int,
-        metrics: ReceiverMetrics.Transport
-    ) throws(RequestProblem) -> Answers.Success {
+    func read(
+        _ payload: WireBytes, encoding: RequestKind.Encoding, compression: Compression, maxBytes: Int
+    ) throws(RequestProblem) -> Decoded {
         // Refused before any work is put in: an overloaded collector must not spend its time on what it will not take.
         try Self.check(budget.admission(holding: payload.count))
-        try Self.check(next.admission)
-        if compression == .identity { return try decode(payload, encoding, holding: payload.count, metrics) }
+        try Self.check(output.admission)
+        if compression == .identity { return try decode(payload, encoding, holding: payload.count, isBody: true) }
         let outcome = try decompressor.withDecompressed(payload, compression, maxBytes: maxBytes) {
             (bytes) throws(RequestProblem) in
-            try decode(bytes, encoding, holding: payload.count + bytes.count, metrics)
+            try decode(bytes, encoding, holding: payload.count + bytes.count, isBody: false)
         }
         switch outcome {
-        case .success(let success): return success
+        case .success(let decoded): return decoded
         case .failure(.malformed): throw .decompression
         case .failure(.tooLarge): throw .messageTooLarge(maxBytes: maxBytes)
         case .failure(.noMemory): throw .overloaded
         }
     }
 
-    /// - Parameter holding: bytes that the request has in the budget.
+    /// - Parameters:
+    ///   - holding: bytes that the request has in the budget.
+    ///   - isBody: the bytes stay valid until the request is answered.
     private func decode(
-        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, holding: Int, _ metrics: ReceiverMetrics.Transport
-    ) throws(RequestProblem) -> Answers.Success {
+        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, holding: Int, isBody: Bool
+    ) throws(RequestProblem) -> Decoded {
         switch encoding {
         case .protobuf:
-            return try consume(try decode(bytes, holding: holding), metrics)
+            return try decode(bytes, holding: holding, isBody: isBody)
         case .json:
             let workingBytes = JSONTranscoder.workingBytes(for: bytes)
             try reserve(workingBytes, holding: holding, orElse: .messageTooLarge(maxBytes: bytes.count - 1))
@@ -76,26 +89,26 @@ final class TraceIntake {
             } catch {
                 throw RequestProblem(error)
             }
-            let result: Result<TraceBatch, RequestProblem> = transcoded.withBytes { protobuf in
-                Result { () throws(RequestProblem) in try decode(protobuf, holding: holding + workingBytes) }
+            let result: Result<Decoded, RequestProblem> = transcoded.withBytes { protobuf in
+                Result { () throws(RequestProblem) in try decode(protobuf, holding: holding + workingBytes, isBody: false) }
             }
-            return try consume(try result.get(), metrics)
+            return try result.get()
         }
     }
 
     /// Reserves before it decodes: first what any ordinary request stays below, and only for one that needs it all that it may have.
-    private func decode(_ bytes: WireBytes, holding: Int) throws(RequestProblem) -> TraceBatch {
+    private func batch(of bytes: WireBytes, holding: Int) throws(RequestProblem) -> TraceBatch {
         let ordinary = limits.ordinaryArenaCapacity(forRequestBytes: bytes.count)
         do {
-            return try decode(bytes, arenaBytesMax: ordinary, holding: holding)
+            return try batch(of: bytes, arenaBytesMax: ordinary, holding: holding)
         } catch {
             let most = limits.arenaCapacity(forRequestBytes: bytes.count)
             guard error == .expandsTooMuch, most > ordinary else { throw error }
-            return try decode(bytes, arenaBytesMax: most, holding: holding)
+            return try batch(of: bytes, arenaBytesMax: most, holding: holding)
         }
     }
 
-    private func decode(_ bytes: WireBytes, arenaBytesMax: Int, holding: Int) throws(RequestProblem) -> TraceBatch {
+    private func batch(of bytes: WireBytes, arenaBytesMax: Int, holding: Int) throws(RequestProblem) -> TraceBatch {
         try reserve(arenaBytesMax, holding: holding, orElse: .expandsTooMuch)
         // The batch charges what it has taken.
         defer { budget.release(arenaBytesMax) }
@@ -116,9 +129,32 @@ final class TraceIntake {
         }
     }
 
-    private func consume(_ batch: TraceBatch, _ metrics: ReceiverMetrics.Transport) throws(RequestProblem) -> Answers.Success {
+    private func decode(_ bytes: WireBytes, holding: Int, isBody: Bool) throws(RequestProblem) -> Decoded {
+        let batch = try batch(of: bytes, holding: holding)
+        var success = Answers.Success.complete
+        if batch.rejectedSpanCount > 0 {
+            success = .partial(
+                rejected: batch.rejectedSpanCount,
+                reason: "spans need a 16-byte trace id and an 8-byte span id that are not all zero")
+        }
+        guard !isBody, isDurable, batch.spanCount > 0 else {
+            return Decoded(batch: batch, success: success, payload: bytes, copy: nil)
+        }
+        try reserve(bytes.count, holding: holding + batch.byteCount, orElse: .messageTooLarge(maxBytes: bytes.count - 1))
+        // The copy charges what it takes.
+        defer { budget.release(bytes.count) }
+        guard let copy = PayloadCopy(of: bytes, budget: budget) else { throw .overloaded }
+        return Decoded(batch: batch, success: success, payload: copy.bytes, copy: copy)
+    }
+
+    /// Whether requests are answered only once the write-ahead log has them.
+    var isDurable: Bool { output.log != nil }
+
+    /// Without the log: hands the batch on.
+    func consume(_ decoded: Decoded, metrics: ReceiverMetrics.Transport) throws(RequestProblem) -> Answers.Success {
+        let batch = decoded.batch
         if batch.spanCount > 0 {
-            let outcome = next.consume(SpanBatch(batch))
+            let outcome = output.consume(batch)
             switch outcome {
             case .accepted: metrics.acceptedSpans.add(batch.spanCount)
             case .retryable: metrics.refusedSpans.add(batch.spanCount)
@@ -126,11 +162,36 @@ final class TraceIntake {
             }
             try Self.check(outcome)
         }
+        countRejected(batch, metrics)
+        return decoded.success
+    }
+
+    /// With the log: makes the request durable. Its payload must stay valid until `completion` is called, from any thread.
+    func append(_ decoded: Decoded, completion: @escaping @Sendable (AppendOutcome) -> Void) {
+        output.log?.append(
+            LogRequest(
+                signal: .traces, project: output.receiver, receivedUnixNano: decoded.batch.receivedUnixNano, payload: decoded.payload),
+            completion: completion)
+    }
+
+    /// With the log: what the log has said is carried out.
+    func finish(_ waiting: WaitingRequest, _ outcome: AppendOutcome, metrics: ReceiverMetrics.Transport) throws(RequestProblem) {
+        let spans = waiting.batch.spanCount
+        switch outcome {
+        case .durable(let sequence):
+            output.deliver(waiting.batch, sequence: sequence)
+            metrics.acceptedSpans.add(spans)
+        case .repeated: break
+        case .refused(let refusal):
+            metrics.refusedSpans.add(spans)
+            throw .refused(refusal, after: nil)
+        }
+        countRejected(waiting.batch, metrics)
+    }
+
+    private func countRejected(_ batch: TraceBatch, _ metrics: ReceiverMetrics.Transport) {
         if batch.droppedAttributeCount > 0 { metrics.attributeLimitHits.add(batch.droppedAttributeCount) }
-        guard batch.rejectedSpanCount > 0 else { return .complete }
-        metrics.refusedSpans.add(batch.rejectedSpanCount)
-        return .partial(
-            rejected: batch.rejectedSpanCount, reason: "spans need a 16-byte trace id and an 8-byte span id that are not all zero")
+        if batch.rejectedSpanCount > 0 { metrics.refusedSpans.add(batch.rejectedSpanCount) }
     }
 
     private static func check(_ outcome: Outcome) throws(RequestProblem) {

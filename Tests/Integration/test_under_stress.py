@@ -41,6 +41,8 @@ def assert_refusals_say_when_to_come_back(daemon, answer, request):
     assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
     result = grpc_export(daemon.ports.grpc, request)
     assert result.code is grpc.StatusCode.UNAVAILABLE and result.has(error_details_pb2.RetryInfo)
+    # Where the Python SDK looks for the delay.
+    assert error_details_pb2.RetryInfo.FromString(result.trailers["google.rpc.retryinfo-bin"]).retry_delay.seconds >= 1
 
 
 def test_full_queue_refuses_and_loses_nothing_it_took(postgres, relay, start):

@@ -1,60 +1,85 @@
 import Configuration
+import Logging
 import Pipeline
-import SelfTelemetry
 
-/// The components of all pipelines, made and connected from the exporters backwards: each is given its successor when it is made.
+/// The running components and how they are connected.
 ///
 /// An exporter or receiver that several pipelines name exists once; a processor exists once per pipeline, as in the Go collector.
+/// Between any two stages is a `Link`, so that each can be exchanged while its neighbours go on. Each pipeline's entry, which reads the
+/// write-ahead log where there is one, stays as long as the pipeline's id does:
+///
+///     receiver ─ output ─┬─ entry ─ head ─ processor ─ output ─ … ─┬─ outlet ─ exporter
+///                        └─ entry of another pipeline              └─ outlet ─ another exporter
 struct Assembly: Sendable {
-    /// In the order of the configuration's pipelines.
-    private(set) var exporters: [any Component] = []
-    /// Per pipeline, last stage first: the order in which they can be started.
-    private(set) var processors: [any Component] = []
-    private(set) var receivers: [MadeReceiver] = []
-
-    init(_ blueprints: Blueprints, _ context: ComponentContext) {
-        let stages = makeExporters(blueprints, context)
-        var entries: [(receivers: [ComponentID], entry: TraceConsumer)] = []
-        for pipeline in blueprints.pipelines {
-            var next = FanOut<SpanBatch>.make(pipeline.exporters.compactMap { stages[$0] })
-            for id in pipeline.processors.reversed() {
-                guard let blueprint = blueprints.processors[id] else { continue }
-                let stage = blueprint.make(context, Self.counted("outgoing", "sent on by", id, context, next))
-                processors.append(stage)
-                next = Self.counted("incoming", "taken by", id, context, stage)
-            }
-            entries.append((pipeline.receivers, next))
-        }
-        var made: Set<ComponentID> = []
-        for id in blueprints.pipelines.flatMap(\.receivers) where made.insert(id).inserted {
-            let fed = entries.filter { $0.receivers.contains(id) }.map(\.entry)
-            if let receiver = blueprints.receivers[id]?.make(context, FanOut<SpanBatch>.make(fed)) { receivers.append(receiver) }
-        }
+    struct Exporter: Sendable {
+        let id: ComponentID
+        let component: TraceStage
+        /// How pipelines reach it; outlives replacements.
+        let outlet: Link<SpanBatch>
     }
 
-    private mutating func makeExporters(_ blueprints: Blueprints, _ context: ComponentContext) -> [ComponentID: TraceConsumer] {
-        var stages: [ComponentID: TraceConsumer] = [:]
-        for id in blueprints.pipelines.flatMap(\.exporters) where stages[id] == nil {
-            guard let exporter = blueprints.exporters[id]?.make(context) else { continue }
-            exporters.append(exporter)
-            stages[id] = exporter
-        }
-        return stages
+    struct Processor: Sendable {
+        let id: ComponentID
+        let component: TraceStage
+        /// Counts what comes in.
+        let input: TraceConsumer
+        let output: Link<SpanBatch>
     }
 
-    private static func counted(
-        _ direction: String, _ verb: String, _ id: ComponentID, _ context: ComponentContext, _ next: TraceConsumer
-    ) -> TraceConsumer {
-        let counter = context.registry.counter(
-            "otelcol_processor_\(direction)_items_total", help: "Items \(verb) the processor.",
-            labels: [(name: "processor", value: id.description), (name: "otel_signal", value: "traces")])
-        return ItemCounter(counter, next: next)
+    struct Pipeline: Sendable {
+        let id: ComponentID
+        let entry: PipelineEntry
+        /// The entry's end.
+        let head: Link<SpanBatch>
+        var receivers: PipelineEntry.Receivers
+        /// In the order a span meets them.
+        var processors: [Processor] = []
     }
+
+    struct Receiver: Sendable {
+        let id: ComponentID
+        let made: MadeReceiver
+        let output: ReceiverOutput
+        var route: Route
+    }
+
+    /// Where a receiver's requests go.
+    struct Route: Sendable {
+        var entries: [PipelineEntry]
+        /// The log's readers that are not among them.
+        var bystanders: [Int]
+    }
+
+    var blueprints = Blueprints()
+    var exporters: [Exporter] = []
+    /// In the order of the configuration.
+    var pipelines: [Pipeline] = []
+    var receivers: [Receiver] = []
+
+    func exporter(_ id: ComponentID) -> Exporter? { exporters.first { $0.id == id } }
+    func pipeline(_ id: ComponentID) -> Pipeline? { pipelines.first { $0.id == id } }
+    func receiver(_ id: ComponentID) -> Receiver? { receivers.first { $0.id == id } }
 
     /// Every component with its place in the configuration, in the order a span meets them.
     var all: [(place: String, component: any Component)] {
-        receivers.map { ("receivers.\($0.component.id)", $0.component) }
-            + processors.reversed().map { ("processors.\($0.id)", $0) }
-            + exporters.map { ("exporters.\($0.id)", $0) }
+        receivers.map { ("receivers.\($0.id)", $0.made.component) }
+            + pipelines.flatMap(\.processors).map { ("processors.\($0.id)", $0.component) }
+            + exporters.map { ("exporters.\($0.id)", $0.component) }
+    }
+
+    /// Tells the user what to do next: where to point an SDK, and where to look for the data.
+    ///
+    /// - Parameter receivers: those that have just started.
+    func announce(_ receivers: [Receiver], _ logger: Logger) {
+        for receiver in receivers {
+            for address in receiver.made.addresses() {
+                let variables = "OTEL_EXPORTER_OTLP_ENDPOINT=\(address.url) OTEL_EXPORTER_OTLP_PROTOCOL=\(address.sdkProtocol)"
+                logger.info("ready; point an SDK here: \(variables)")
+            }
+        }
+        for exporter in exporters.sorted(by: { $0.id.description < $1.id.description }) {
+            guard let destination = blueprints.exporters[exporter.id]?.destination else { continue }
+            logger.info("data goes to \(destination)", metadata: ["exporter": "\(exporter.id)"])
+        }
     }
 }

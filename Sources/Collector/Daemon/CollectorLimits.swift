@@ -33,10 +33,14 @@ enum CollectorLimits {
 
     /// Part of `shutdown_timeout` that requests in flight may take to finish, so that time is left to export them.
     static let receiverShare = 0.4
+    /// Part of `shutdown_timeout` until which pipelines are still fed from the write-ahead log.
+    static let entryShare = 0.5
     /// Part of `shutdown_timeout` after which processors must have handed on what they hold.
     static let processorShare = 0.6
     /// Part of `shutdown_timeout` after which exporters give up, so that the process ends within it.
-    static let exporterShare = 0.95
+    static let exporterShare = 0.9
+    /// Part of `shutdown_timeout` after which the write-ahead log must be closed.
+    static let logShare = 0.99
     /// After `shutdown_timeout`: how long the process may take to end by itself before it is ended.
     static let exitGrace = Duration.seconds(1)
     /// How long the last log line may take when the process is ended by force.
