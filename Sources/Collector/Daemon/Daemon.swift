@@ -11,9 +11,10 @@ import Synchronization
 
 /// The running collector: starts what the configuration names, waits for a signal, stops it in reverse.
 ///
-/// Start: health and metrics endpoints, exporters, processors, receivers. Nothing is offered data before what it hands data to is
-/// ready. Stop: receivers (no new requests, those in flight finish), pipeline entries (read what waits in the log, as time allows),
-/// processors (hand on what they hold), exporters (empty their queues), the log, health and metrics last. All within `shutdown_timeout`; a second signal ends the process at once.
+/// Start: health and metrics endpoints, exporters, processors, the write-ahead log, receivers. Nothing is offered data before what it
+/// hands data to is ready. Stop: receivers (no new requests, those in flight finish), pipeline entries (what waits in the log is read as
+/// time allows), processors (hand on what they hold), exporters (empty their queues), the log; health and metrics last. All within
+/// `shutdown_timeout`; a second signal ends the process at once.
 final class Daemon: Sendable {
     private let logger: Logger
     private let service: ServiceConfig
@@ -198,6 +199,15 @@ struct StartFailure: Error, CustomStringConvertible {
     let cause: any Error
 
     var description: String { "\(place): \(cause)" }
+}
+
+extension WriteAheadLogSettings {
+    /// As `service.write_ahead_log` says.
+    fileprivate init(_ config: WriteAheadLogConfig) {
+        self.init(
+            directory: config.directory, maxSizeBytes: config.maxSizeMiB << 20, segmentBytes: config.segmentMiB << 20,
+            sync: config.sync == .always ? .always : .interval(config.syncInterval), dedupWindow: config.dedupWindow)
+    }
 }
 
 private struct DaemonService: Service {
