@@ -61,7 +61,8 @@ extension LogInspection {
         for segment in segments where segment.isDamaged {
             for range in segment.damagedRanges { text += "damage file=\(segment.name) offset=\(range.lowerBound) bytes=\(range.count)\n" }
             for record in segment.damagedRecords {
-                text += "damage file=\(segment.name) offset=\(record.offset) bytes=\(record.bytes) \(record.kind) sequence=\(record.sequence)\n"
+                let place = "file=\(segment.name) offset=\(record.offset) bytes=\(record.bytes)"
+                text += "damage \(place) \(record.kind) sequence=\(record.sequence)\n"
             }
             if segment.hasTail, !segment.isLast {
                 text += "damage file=\(segment.name) offset=\(segment.endOffset) bytes=\(segment.fileBytes - segment.endOffset)\n"

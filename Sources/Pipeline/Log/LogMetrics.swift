@@ -20,7 +20,7 @@ struct LogMetrics: Sendable {
         appendedRequests = registry.counter("collector_wal_appended_requests_total", help: "Requests made durable in the log.")
         appendedBytes = registry.counter("collector_wal_appended_bytes_total", help: "Bytes of the requests made durable in the log.")
         repeatedRequests = registry.counter(
-            "collector_wal_repeated_requests_total", help: "Requests answered OK without being stored, because they had been accepted before.")
+            "collector_wal_repeated_requests_total", help: "Requests answered OK and not stored, having been accepted before.")
         syncs = registry.counter("collector_wal_syncs_total", help: "Group commits: calls that made appended requests durable.")
         replayedRequests = registry.counter(
             "collector_wal_replayed_requests_total", help: "Requests of former runs handed to pipelines, each pipeline counted.")
