@@ -91,7 +91,9 @@ class World:
         self.store = PostgresStore(server) if plan.store == "postgres" else SQLiteStore(self.directory)
         self.log_directory = disk.directory / self.directory.name
         self.log_directory.mkdir()
-        self.shim = Shim(library, self.directory / "faults", self.log_directory)
+        self.shadow = self.directory / "shadow"
+        self.shadow.mkdir()
+        self.shim = Shim(library, self.directory / "faults", self.log_directory, self.shadow)
         self.collector = Collector(self.directory, CollectorPorts(), self.shim.environment if plan.with_log else {})
         self.write_configuration()
 
