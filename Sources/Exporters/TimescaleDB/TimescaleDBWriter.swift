@@ -4,8 +4,8 @@ import Pipeline
 /// Writes batches of spans over one connection: resources first, then one COPY per batch in a transaction of its own.
 ///
 /// Keeps the promise that a batch ends up in the database once. A batch that was split keeps its progress across retries
-/// (`PendingBatch`). When a COMMIT's answer is lost, the transaction's fate is asked for by its id; where the server cannot
-/// tell, the rows go through a temporary table, and only those that are missing are inserted.
+/// (`PendingBatch`). When a COMMIT's answer is lost, the transaction's fate is asked for by its id; unless it is known to have
+/// come to nothing, the rows go through a temporary table, and only those that are missing are inserted.
 /// Contract: database documentation, "Writing" and "In doubt".
 final class TimescaleDBWriter: BatchWriter {
     private let context: TimescaleDBContext
@@ -64,9 +64,8 @@ final class TimescaleDBWriter: BatchWriter {
                 pending?.partWritten()
             case .inDoubt(let transaction):
                 switch try InDoubt.settle(transaction, on: connection, cancellation) {
-                case .committed: pending?.partWritten()
                 case .aborted: pending?.reroute(.plain)
-                case .unknown: pending?.reroute(.onlyMissing)
+                case .committed, .unknown: pending?.reroute(.onlyMissing)
                 }
                 context.metrics.inDoubt.add()
             }
