@@ -42,6 +42,7 @@ let package = Package(
         system("CDeflate", "libdeflate", "libdeflate-dev"),
         system("CISAL", "libisal", "libisal-dev"),
         system("CLibPQ", "libpq", "libpq-dev"),
+        .systemLibrary(name: "CMalloc"),
         system("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
         system("COpenSSL", "libcrypto", "libssl-dev"),
         system("CProtobufC", "libprotobuf-c", "libprotobuf-c-dev"),
@@ -58,7 +59,7 @@ let package = Package(
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
         module(
             "Pipeline",
-            ["Configuration", "OTLPWire", "SelfTelemetry", "CISAL", "CXXHash", .product(name: "Logging", package: "swift-log")]),
+            ["Configuration", "OTLPWire", "SelfTelemetry", "CISAL", "CMalloc", "CXXHash", .product(name: "Logging", package: "swift-log")]),
         module(
             "OTLPReceiver",
             [

@@ -11,6 +11,8 @@ public struct ServiceConfig: Sendable {
     public let metricsAddress: Endpoint
     /// From the first signal until the process gives up waiting for requests and exports.
     public let shutdownTimeout: Duration
+    /// Nil: requests are answered when they are in memory, as in the Go collector.
+    public let writeAheadLog: WriteAheadLogConfig?
     public let extensions: [ComponentReference]
     public let pipelines: [PipelineConfig]
 
@@ -24,12 +26,41 @@ public struct ServiceConfig: Sendable {
         metricsLevel = metrics.choice("level", default: .normal)
         metricsAddress = metrics.endpoint("address", default: Endpoint(host: "localhost", port: 8888))
         shutdownTimeout = section.duration("shutdown_timeout", default: .seconds(15))
-        if section.has("write_ahead_log") {
-            section.problem("the write-ahead log is not built in yet: remove the key", at: "write_ahead_log")
-        }
+        writeAheadLog = section.section("write_ahead_log").map(WriteAheadLogConfig.init(from:))
         extensions = section.references("extensions")
         pipelines = section.section("pipelines").map { PipelineConfig.all(from: $0, signals: signals) } ?? []
         if pipelines.isEmpty { section.problem("at least one pipeline is needed under service.pipelines", at: "pipelines") }
+    }
+}
+
+/// `service.write_ahead_log`: where requests are kept until they are exported.
+public struct WriteAheadLogConfig: Sendable, Equatable {
+    public enum Sync: String, CaseIterable, Sendable { case always, interval }
+
+    public let directory: String
+    public let maxSizeMiB: Int
+    public let segmentMiB: Int
+    /// `always`: a request is answered when it is on disk. `interval`: when it is written; a power cut may cost the last
+    /// `syncInterval`.
+    public let sync: Sync
+    /// Of `interval`.
+    public let syncInterval: Duration
+    /// How long a request that is sent again is recognised; zero = not at all.
+    public let dedupWindow: Duration
+
+    init(from section: ConfigSection) {
+        directory = section.string("directory", default: "./data/wal")
+        maxSizeMiB = section.int("max_size_mib", default: 2048, in: 2...16_777_216)
+        segmentMiB = section.int("segment_mib", default: min(64, max(1, maxSizeMiB / 2)), in: 1...1024)
+        sync = section.choice("sync", default: .always)
+        syncInterval = section.duration("sync_interval", default: .seconds(1))
+        dedupWindow = section.duration("dedup_window", default: .seconds(600))
+        if directory.isEmpty { section.problem("a directory is needed", at: "directory") }
+        if maxSizeMiB < 2 * segmentMiB {
+            section.problem("max_size_mib (\(maxSizeMiB)) must hold two segments of segment_mib (\(segmentMiB))", at: "max_size_mib")
+        }
+        if syncInterval <= .zero { section.problem("sync_interval must be longer than 0", at: "sync_interval") }
+        section.finish()
     }
 }
 

@@ -24,13 +24,18 @@ final class OTLPService: HTTPService {
     private let intake: TraceIntake
     private let answers: Answers
     private let metrics: ReceiverMetrics
+    private let mailbox: LogMailbox
 
-    init(routes: Routes, limits: RequestLimits, intake: TraceIntake, metrics: ReceiverMetrics) {
+    init(routes: Routes, limits: RequestLimits, intake: TraceIntake, metrics: ReceiverMetrics, loop: any EventLoop) {
         self.routes = routes
         self.limits = limits
         self.intake = intake
         self.metrics = metrics
-        answers = Answers(cors: routes.cors)
+        let answers = Answers(cors: routes.cors)
+        self.answers = answers
+        mailbox = LogMailbox(loop: loop) { waiting, outcome in
+            Self.finish(waiting, outcome, intake: intake, answers: answers, metrics: metrics)
+        }
     }
 
     func begin(_ head: borrowing HTTPRequestHead) -> HTTPAdmission {
@@ -55,7 +60,22 @@ final class OTLPService: HTTPService {
         let result: Result<Answers.Success, RequestProblem>
         switch kind.operation {
         case .checkHealth: result = checkHealth(request.body)
-        case .exportTraces: result = export(request.body, kind)
+        case .exportTraces:
+            do throws(RequestProblem) {
+                let decoded = try read(request.body, kind)
+                if intake.isDurable, decoded.batch.spanCount > 0 {
+                    let origin = origin(request.head).map { Array($0) }
+                    let ticket = mailbox.park(
+                        WaitingRequest(
+                            exchange: exchange, kind: kind, origin: origin, batch: decoded.batch, success: decoded.success,
+                            copy: decoded.copy, arrival: start))
+                    intake.append(decoded) { [mailbox] outcome in mailbox.post(ticket, outcome) }
+                    return
+                }
+                result = .success(try intake.consume(decoded, metrics: metrics.transport(kind.transport)))
+            } catch {
+                result = .failure(error)
+            }
         }
         switch result {
         case .success(let success): exchange.respond(answers.success(success, kind, origin: origin(request.head)))
@@ -63,7 +83,32 @@ final class OTLPService: HTTPService {
             metrics.count(problem, kind.transport)
             exchange.respond(answers.problem(problem, kind, origin: origin(request.head)))
         }
-        metrics.transport(kind.transport).duration.observe(Double((NIODeadline.now() - start).nanoseconds) / 1e9)
+        metrics.transport(kind.transport).duration.observe(Self.seconds(since: start))
+    }
+
+    private static func seconds(since start: NIODeadline) -> Double { Double((NIODeadline.now() - start).nanoseconds) / 1e9 }
+
+    /// The log has answered. On the event loop.
+    private static func finish(
+        _ waiting: WaitingRequest, _ outcome: AppendOutcome, intake: TraceIntake, answers: Answers, metrics: ReceiverMetrics
+    ) {
+        let kind = waiting.kind
+        let transport = metrics.transport(kind.transport)
+        let response: HTTPResponse
+        do throws(RequestProblem) {
+            try intake.finish(waiting, outcome, metrics: transport)
+            response = withOrigin(waiting) { answers.success(waiting.success, kind, origin: $0) }
+        } catch {
+            metrics.count(error, kind.transport)
+            response = withOrigin(waiting) { answers.problem(error, kind, origin: $0) }
+        }
+        waiting.exchange.respond(response)
+        transport.duration.observe(seconds(since: waiting.arrival))
+    }
+
+    private static func withOrigin(_ waiting: WaitingRequest, _ body: (WireBytes?) -> HTTPResponse) -> HTTPResponse {
+        guard let origin = waiting.origin else { return body(nil) }
+        return origin.withUnsafeBytes { body($0) }
     }
 
     func failure(_ reason: HTTPFailure, tag: Int, head: borrowing HTTPRequestHead) -> HTTPResponse {
@@ -84,24 +129,17 @@ final class OTLPService: HTTPService {
         routes.cors == nil ? nil : head.header("origin")
     }
 
-    private func export(_ body: WireBytes, _ kind: RequestKind) -> Result<Answers.Success, RequestProblem> {
+    private func read(_ body: WireBytes, _ kind: RequestKind) throws(RequestProblem) -> TraceIntake.Decoded {
         let maxBytes = limits.bytesMax(kind.transport)
-        do throws(RequestProblem) {
-            var payload = body
-            var compression = kind.compression
-            if kind.transport == .grpc {
-                let message = try Self.message(body, maxBytes: maxBytes)
-                if message.isCompressed, compression == .identity { throw .compressedWithoutEncoding }
-                payload = message.payload
-                if !message.isCompressed { compression = .identity }
-            }
-            return .success(
-                try intake.take(
-                    payload, encoding: kind.encoding, compression: compression, maxBytes: maxBytes,
-                    metrics: metrics.transport(kind.transport)))
-        } catch {
-            return .failure(error)
+        var payload = body
+        var compression = kind.compression
+        if kind.transport == .grpc {
+            let message = try Self.message(body, maxBytes: maxBytes)
+            if message.isCompressed, compression == .identity { throw .compressedWithoutEncoding }
+            payload = message.payload
+            if !message.isCompressed { compression = .identity }
         }
+        return try intake.read(payload, encoding: kind.encoding, compression: compression, maxBytes: maxBytes)
     }
 
     private static func message(_ body: WireBytes, maxBytes: Int) throws(RequestProblem) -> GRPCMessage {

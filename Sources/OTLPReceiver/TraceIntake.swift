@@ -2,10 +2,20 @@ import Glibc
 import OTLPWire
 import Pipeline
 
-/// From a request's bytes to a batch in the pipeline: decompress, decode, hand on. One per event loop, with its own
+/// From a request's bytes to a batch in the pipeline: decompress, decode, make durable, hand on. One per event loop, with its own
 /// decompressor and JSON parser.
 final class TraceIntake {
-    private let next: any Consumer<SpanBatch>
+    /// A decoded request and the bytes it was decoded from.
+    struct Decoded {
+        let batch: TraceBatch
+        let success: Answers.Success
+        /// What the write-ahead log gets.
+        let payload: WireBytes
+        /// Owns `payload` when that is not the body itself.
+        let copy: PayloadCopy?
+    }
+
+    private let output: ReceiverOutput
     private let budget: MemoryBudget
     private let limits: DecodeLimits
     private let decompressor = Decompressor()
@@ -17,48 +27,50 @@ final class TraceIntake {
     private var transcoded = OutputBuffer()
 
     /// - Parameter jsonBytesMax: largest JSON document taken.
-    init(next: any Consumer<SpanBatch>, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int) {
+    init(output: ReceiverOutput, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int) {
         transcoder = JSONTranscoder(documentBytesMax: jsonBytesMax)
-        self.next = next
+        self.output = output
         self.budget = budget
         self.limits = limits
     }
 
     var isServing: Bool {
-        switch next.admission {
+        switch output.admission {
         case .accepted, .retryable(.queueFull, _), .retryable(.memoryLimit, _), .retryable(.logFull, _): true
         case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .permanent: false
         }
     }
 
+    /// Reads a request.
+    ///
     /// - Parameter maxBytes: of the message after decompression.
-    func take(
-        _ payload: WireBytes, encoding: RequestKind.Encoding, compression: Compression, maxBytes: Int,
-        metrics: ReceiverMetrics.Transport
-    ) throws(RequestProblem) -> Answers.Success {
+    func read(
+        _ payload: WireBytes, encoding: RequestKind.Encoding, compression: Compression, maxBytes: Int
+    ) throws(RequestProblem) -> Decoded {
         // Refused before any work is put in: an overloaded collector must not spend its time on what it will not take.
-        try Self.check(next.admission)
-        if compression == .identity { return try decode(payload, encoding, metrics) }
+        try Self.check(output.admission)
+        if compression == .identity { return try decode(payload, encoding, isBody: true) }
         let outcome = try decompressor.withDecompressed(payload, compression, maxBytes: maxBytes) {
             (bytes) throws(RequestProblem) in
             budget.charge(bytes.count)
             defer { budget.release(bytes.count) }
-            return try decode(bytes, encoding, metrics)
+            return try decode(bytes, encoding, isBody: false)
         }
         switch outcome {
-        case .success(let success): return success
+        case .success(let decoded): return decoded
         case .failure(.malformed): throw .decompression
         case .failure(.tooLarge): throw .messageTooLarge(maxBytes: maxBytes)
         case .failure(.noMemory): throw .overloaded
         }
     }
 
+    /// - Parameter isBody: the bytes stay valid until the request is answered.
     private func decode(
-        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, _ metrics: ReceiverMetrics.Transport
-    ) throws(RequestProblem) -> Answers.Success {
+        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, isBody: Bool
+    ) throws(RequestProblem) -> Decoded {
         switch encoding {
         case .protobuf:
-            return try consume(bytes, metrics)
+            return try decode(bytes, isBody: isBody)
         case .json:
             let workingBytes = bytes.count * Self.jsonWorkingBytesPerByte
             guard budget.tryReserve(workingBytes) else { throw .refused(.memoryLimit, after: nil) }
@@ -69,22 +81,41 @@ final class TraceIntake {
             } catch {
                 throw RequestProblem(error)
             }
-            let result: Result<Answers.Success, RequestProblem> = transcoded.withBytes { protobuf in
-                Result { () throws(RequestProblem) in try consume(protobuf, metrics) }
+            let result: Result<Decoded, RequestProblem> = transcoded.withBytes { protobuf in
+                Result { () throws(RequestProblem) in try decode(protobuf, isBody: false) }
             }
             return try result.get()
         }
     }
 
-    private func consume(_ bytes: WireBytes, _ metrics: ReceiverMetrics.Transport) throws(RequestProblem) -> Answers.Success {
+    private func decode(_ bytes: WireBytes, isBody: Bool) throws(RequestProblem) -> Decoded {
         let batch: TraceBatch
         do {
             batch = try TraceBatch.decode(bytes, receivedUnixNano: Self.now(), limits: limits, account: budget)
         } catch {
             throw RequestProblem(error, limits: limits)
         }
+        var success = Answers.Success.complete
+        if batch.rejectedSpanCount > 0 {
+            success = .partial(
+                rejected: batch.rejectedSpanCount,
+                reason: "spans need a 16-byte trace id and an 8-byte span id that are not all zero")
+        }
+        guard !isBody, isDurable, batch.spanCount > 0 else {
+            return Decoded(batch: batch, success: success, payload: bytes, copy: nil)
+        }
+        guard let copy = PayloadCopy(of: bytes, budget: budget) else { throw .overloaded }
+        return Decoded(batch: batch, success: success, payload: copy.bytes, copy: copy)
+    }
+
+    /// Whether requests are answered only once the write-ahead log has them.
+    var isDurable: Bool { output.log != nil }
+
+    /// Without the log: hands the batch on.
+    func consume(_ decoded: Decoded, metrics: ReceiverMetrics.Transport) throws(RequestProblem) -> Answers.Success {
+        let batch = decoded.batch
         if batch.spanCount > 0 {
-            let outcome = next.consume(SpanBatch(batch))
+            let outcome = output.consume(batch)
             switch outcome {
             case .accepted: metrics.acceptedSpans.add(batch.spanCount)
             case .retryable: metrics.refusedSpans.add(batch.spanCount)
@@ -92,11 +123,36 @@ final class TraceIntake {
             }
             try Self.check(outcome)
         }
+        countRejected(batch, metrics)
+        return decoded.success
+    }
+
+    /// With the log: makes the request durable. Its payload must stay valid until `completion` is called, from any thread.
+    func append(_ decoded: Decoded, completion: @escaping @Sendable (AppendOutcome) -> Void) {
+        output.log?.append(
+            LogRequest(
+                signal: .traces, project: output.receiver, receivedUnixNano: decoded.batch.receivedUnixNano, payload: decoded.payload),
+            completion: completion)
+    }
+
+    /// With the log: what the log has said is carried out.
+    func finish(_ waiting: WaitingRequest, _ outcome: AppendOutcome, metrics: ReceiverMetrics.Transport) throws(RequestProblem) {
+        let spans = waiting.batch.spanCount
+        switch outcome {
+        case .durable(let sequence):
+            output.deliver(waiting.batch, sequence: sequence)
+            metrics.acceptedSpans.add(spans)
+        case .repeated: break
+        case .refused(let refusal):
+            metrics.refusedSpans.add(spans)
+            throw .refused(refusal, after: nil)
+        }
+        countRejected(waiting.batch, metrics)
+    }
+
+    private func countRejected(_ batch: TraceBatch, _ metrics: ReceiverMetrics.Transport) {
         if batch.droppedAttributeCount > 0 { metrics.attributeLimitHits.add(batch.droppedAttributeCount) }
-        guard batch.rejectedSpanCount > 0 else { return .complete }
-        metrics.refusedSpans.add(batch.rejectedSpanCount)
-        return .partial(
-            rejected: batch.rejectedSpanCount, reason: "spans need a 16-byte trace id and an 8-byte span id that are not all zero")
+        if batch.rejectedSpanCount > 0 { metrics.refusedSpans.add(batch.rejectedSpanCount) }
     }
 
     private static func check(_ outcome: Outcome) throws(RequestProblem) {

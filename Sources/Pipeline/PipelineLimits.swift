@@ -10,4 +10,7 @@ public enum PipelineLimits {
 
     /// How often a stage that shuts down looks whether the next one has taken everything.
     static let shutdownPollInterval = Duration.milliseconds(10)
+
+    /// How often a pipeline that has a backlog is asked whether it takes more.
+    static let feedPollInterval = Duration.milliseconds(5)
 }

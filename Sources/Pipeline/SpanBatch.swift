@@ -10,6 +10,22 @@ public protocol TelemetryBatch: Sendable {
     mutating func append(_ other: Self)
     /// Takes the first `itemCount` items out, at most all.
     mutating func removeFirst(_ itemCount: Int) -> Self
+
+    /// Whether the destination may hold some of the items already: exporters look before they insert.
+    var isReplayed: Bool { get }
+    /// An attempt to store the batch has ended without a known result; whoever tries next must look first.
+    func markInDoubt()
+    /// Leaves what came from the write-ahead log in it, for the next start, although the batch is let go now.
+    ///
+    /// - Returns: how many items are safe by that; the others are lost.
+    func keepInLog() -> Int
+}
+
+/// For what never comes from the write-ahead log.
+extension TelemetryBatch {
+    public var isReplayed: Bool { false }
+    public func markInDoubt() {}
+    public func keepInLog() -> Int { 0 }
 }
 
 /// A span on its way, with what the samplers decided about it. The decision is here and not in the span, because two
@@ -27,24 +43,19 @@ public struct SpanReference {
 /// A run of one request's spans.
 public struct SpanSlice: Sendable {
     public let batch: TraceBatch
+    /// The pipeline's claim on the request's record in the write-ahead log; nil without the log. When the last slice of the
+    /// request is gone, the record is released for this pipeline.
+    public let hold: LogHold?
     public private(set) var range: Range<Int>
 
-    public init(_ batch: TraceBatch) {
-        self.batch = batch
-        range = 0..<batch.spanCount
+    public init(_ batch: TraceBatch, hold: LogHold? = nil) {
+        self.init(batch, hold, 0..<batch.spanCount)
     }
 
-    fileprivate init(_ batch: TraceBatch, _ range: Range<Int>) {
+    fileprivate init(_ batch: TraceBatch, _ hold: LogHold?, _ range: Range<Int>) {
         self.batch = batch
+        self.hold = hold
         self.range = range
-    }
-
-    /// Some of this slice's spans; `part` is in terms of `range`.
-    public func part(_ part: Range<Int>) -> SpanSlice {
-        precondition(part.lowerBound >= range.lowerBound && part.upperBound <= range.upperBound)
-        var slice = self
-        slice.range = part
-        return slice
     }
 
     @inline(__always)
@@ -56,10 +67,16 @@ public struct SpanSlice: Sendable {
         }
     }
 
+    /// Some of this slice's spans; `part` is in terms of `range`.
+    public func part(_ part: Range<Int>) -> SpanSlice {
+        precondition(part.lowerBound >= range.lowerBound && part.upperBound <= range.upperBound)
+        return SpanSlice(batch, hold, part)
+    }
+
     fileprivate mutating func removeFirst(_ count: Int) -> SpanSlice {
         let cut = range.lowerBound + count
         defer { range = cut..<range.upperBound }
-        return SpanSlice(batch, range.lowerBound..<cut)
+        return SpanSlice(batch, hold, range.lowerBound..<cut)
     }
 }
 
@@ -72,8 +89,8 @@ public struct SpanBatch: TelemetryBatch {
     /// unless batches that share it were appended to each other.
     public private(set) var byteCount: Int
 
-    public init(_ batch: TraceBatch) {
-        slices = [SpanSlice(batch)]
+    public init(_ batch: TraceBatch, hold: LogHold? = nil) {
+        slices = [SpanSlice(batch, hold: hold)]
         itemCount = batch.spanCount
         byteCount = batch.byteCount
     }
@@ -99,6 +116,20 @@ public struct SpanBatch: TelemetryBatch {
     @inline(__always)
     public func forEach<Failure: Error>(_ body: (SpanReference) throws(Failure) -> Void) throws(Failure) {
         for slice in slices { try slice.forEach(body) }
+    }
+
+    public var isReplayed: Bool { slices.contains { $0.hold?.isReplayed == true } }
+
+    public func markInDoubt() {
+        for slice in slices { slice.hold?.markInDoubt() }
+    }
+
+    public func keepInLog() -> Int {
+        slices.reduce(0) { kept, slice in
+            guard let hold = slice.hold else { return kept }
+            hold.keep()
+            return kept + slice.range.count
+        }
     }
 
     public mutating func append(_ other: SpanBatch) {

@@ -8,7 +8,8 @@ import Testing
     private static let failing = WriteOutcome.retryable(down, after: nil)
 
     private func exporter(
-        _ destination: ScriptedDestination, workers: Int = 1, queueSize: Int = 10, retry: (inout RetryConfig) -> Void = { _ in }
+        _ destination: ScriptedDestination, workers: Int = 1, queueSize: Int = 10, queueBytesMax: Int = .max,
+        circuitBreaker: CircuitBreakerConfig = .never, retry: (inout RetryConfig) -> Void = { _ in }
     ) -> QueuedExporter<Numbers> {
         var queue = ExportQueueConfig(numConsumers: workers)
         queue.queueSize = queueSize
@@ -17,7 +18,8 @@ import Testing
         retryConfig.maxInterval = .milliseconds(2)
         retry(&retryConfig)
         return QueuedExporter(
-            id: "test", itemName: "spans", queue: queue, retry: retryConfig, registry: registry, logger: quietLogger
+            id: "test", itemName: "spans", queue: queue, queueBytesMax: queueBytesMax, retry: retryConfig,
+            circuitBreaker: circuitBreaker, registry: registry, logger: quietLogger
         ) { _ in ScriptedWriter(destination) }
     }
 
@@ -139,5 +141,109 @@ import Testing
         _ = exporter.consume(Numbers(0..<3))
         await exporter.shutdown(deadline: .now)
         #expect(metric("otelcol_exporter_send_failed_spans_total") == "3")
+    }
+
+    @Test func theQueueAdmitsNothingWhileItHoldsItsShareOfBytesAndOneBatchOfAnySizeWhenItIsEmpty() async throws {
+        let destination = ScriptedDestination([.written], blocked: true)
+        let exporter = exporter(destination, queueSize: 100, queueBytesMax: 100)
+        try await exporter.start()
+        #expect(exporter.admission == .accepted)
+        #expect(exporter.consume(Numbers(0..<1_000)) == .accepted)
+        destination.waitForAttempts(1)
+        // Being written, and still in memory.
+        #expect(exporter.admission == full)
+        #expect(metric("collector_exporter_queue_bytes") == "8000")
+        #expect(metric("collector_exporter_queue_bytes_limit") == "100")
+        destination.unblock()
+        await exporter.shutdown(deadline: .now + patience)
+        #expect(metric("collector_exporter_queue_bytes") == "0")
+    }
+
+    @Test func failuresAreCountedByKind() async throws {
+        let disk = ExportProblem(kind: "disk", "full")
+        let destination = ScriptedDestination([
+            Self.failing, .retryable(disk, after: nil), .retryable(disk, after: nil), .permanent(disk, lostItems: 1, savedItems: 2), .written,
+        ])
+        let exporter = exporter(destination)
+        try await exporter.start()
+        _ = exporter.consume(Numbers(0..<4))
+        await exporter.shutdown(deadline: .now + patience)
+        let text = registry.prometheusText()
+        #expect(text.contains(#"collector_exporter_failures_total{exporter="test",kind="connection"} 1"#))
+        #expect(text.contains(#"collector_exporter_failures_total{exporter="test",kind="disk"} 3"#))
+        #expect(metric("collector_exporter_dead_lettered_items_total") == "2")
+        #expect(metric("otelcol_exporter_send_failed_spans_total") == "1")
+        #expect(metric("otelcol_exporter_sent_spans_total") == "1")
+    }
+
+    @Test func anOpenCircuitStopsAllWorkersAndOneAttemptAtATimeLooksWhetherTheDestinationIsBack() async throws {
+        var breaker = CircuitBreakerConfig()
+        breaker.failureThreshold = 3
+        breaker.openFor = .milliseconds(5)
+        let destination = ScriptedDestination(Array(repeating: Self.failing, count: 8) + [.written])
+        let exporter = exporter(destination, workers: 4, circuitBreaker: breaker) {
+            $0.initialInterval = .seconds(3_600)
+            $0.maxInterval = .seconds(3_600)
+            $0.maxElapsedTime = .zero
+        }
+        for number in 0..<4 { _ = exporter.consume(Numbers([number])) }
+        try await exporter.start()
+        // Without the breaker every batch would wait for an hour now; with it, all go through soon after the first one did.
+        await exporter.shutdown(deadline: .now + patience)
+        #expect(destination.items.sorted() == [0, 1, 2, 3])
+        #expect(metric("collector_exporter_circuit_state") == "0")
+        let opened = try #require(Int(metric("collector_exporter_circuit_opened_total") ?? ""))
+        #expect(opened >= 4, "once at the threshold, and again after each failed look")
+        #expect(exporter.health == .ok)
+    }
+
+    @Test func healthSaysThatTheCircuitIsOpenAndShutdownDoesNotWaitForIt() async throws {
+        var breaker = CircuitBreakerConfig()
+        breaker.failureThreshold = 1
+        breaker.openFor = .seconds(3_600)
+        let destination = ScriptedDestination([Self.failing])
+        let exporter = exporter(destination, workers: 2, circuitBreaker: breaker)
+        for number in 0..<5 { _ = exporter.consume(Numbers([number])) }
+        try await exporter.start()
+        destination.waitForAttempts(1)
+        let deadline = ContinuousClock.now + patience
+        while metric("collector_exporter_circuit_state") != "2", ContinuousClock.now < deadline { await Task.yield() }
+        guard case .degraded(let text) = exporter.health else {
+            Issue.record("healthy")
+            return
+        }
+        #expect(text.hasPrefix("the destination is down; attempts are paused"))
+        await exporter.shutdown(deadline: .now + .milliseconds(10))
+        #expect(destination.attemptCount <= 2)
+        #expect(metric("otelcol_exporter_send_failed_spans_total") == "5")
+    }
+
+    @Test func whatARetiringExporterCouldNotDeliverIsHandedOverInOrder() async throws {
+        let destination = ScriptedDestination([Self.failing], blocked: true)
+        let exporter = exporter(destination)
+        for number in 0..<5 { _ = exporter.consume(Numbers([number])) }
+        try await exporter.start()
+        destination.waitForAttempts(1)
+        let left = await exporter.retire(deadline: .now + .milliseconds(10))
+        #expect(left.flatMap(\.values) == [0, 1, 2, 3, 4])
+        #expect(metric("otelcol_exporter_send_failed_spans_total") == "0")
+        #expect(metric("collector_exporter_queue_bytes") == "0")
+    }
+
+    @Test func oneStuckExporterDoesNotHoldUpAnother() async throws {
+        let stuck = ScriptedDestination([Self.failing], blocked: true)
+        let healthy = ScriptedDestination()
+        let first = exporter(stuck, workers: 2, queueSize: 2)
+        let second = exporter(healthy, workers: 2, queueSize: 200)
+        try await first.start()
+        try await second.start()
+        for number in 0..<100 {
+            if first.admission == .accepted { _ = first.consume(Numbers([number])) }
+            #expect(second.consume(Numbers([number])) == .accepted)
+        }
+        #expect(first.admission == full)
+        await second.shutdown(deadline: .now + patience)
+        #expect(healthy.items.sorted() == Array(0..<100))
+        await first.shutdown(deadline: .now)
     }
 }

@@ -79,6 +79,14 @@ import Testing
         #expect(RetryConfig(from: nil) == RetryConfig())
     }
 
+    @Test func withTheLogTriesNeverEndUnlessConfigured() throws {
+        #expect(RetryConfig().filled(isDurable: true).maxElapsedTime == .zero)
+        #expect(RetryConfig().filled(isDurable: false).maxElapsedTime == .seconds(300))
+        let configured = RetryConfig(from: try ConfigSection(yaml: "max_elapsed_time: 7s"))
+        #expect(configured.filled(isDurable: true).maxElapsedTime == .seconds(7))
+        #expect(configured.filled(isDurable: false).maxElapsedTime == .seconds(7))
+    }
+
     @Test func queueKeysOfTheGoCollectorAreReadAndWhatIsNotSupportedIsSaid() throws {
         let good = try ConfigSection(yaml: "{enabled: true, num_consumers: 3, queue_size: 12, block_on_overflow: false}")
         let queue = ExportQueueConfig(from: good)

@@ -1,21 +1,27 @@
 import Configuration
+import OTLPWire
 import Pipeline
 import SelfTelemetry
 
 /// The components of all pipelines, made and connected from the exporters backwards: each is given its successor when it is made.
 ///
 /// An exporter or receiver that several pipelines name exists once; a processor exists once per pipeline, as in the Go collector.
+/// Between receivers and processors stands each pipeline's entry, which reads the write-ahead log where there is one.
 struct Assembly: Sendable {
     /// In the order of the configuration's pipelines.
     private(set) var exporters: [any Component] = []
     /// Per pipeline, last stage first: the order in which they can be started.
     private(set) var processors: [any Component] = []
+    /// One per pipeline, in the order of the configuration: the order of the log's readers.
+    private(set) var entries: [PipelineEntry] = []
     private(set) var receivers: [MadeReceiver] = []
+    let log: WriteAheadLog?
 
     init(_ blueprints: Blueprints, _ context: ComponentContext) {
+        log = context.log
         let stages = makeExporters(blueprints, context)
-        var entries: [(receivers: [ComponentID], entry: TraceConsumer)] = []
-        for pipeline in blueprints.pipelines {
+        let receiverIDs = blueprints.pipelines.flatMap(\.receivers)
+        for (reader, pipeline) in blueprints.pipelines.enumerated() {
             var next = FanOut<SpanBatch>.make(pipeline.exporters.compactMap { stages[$0] })
             for id in pipeline.processors.reversed() {
                 guard let blueprint = blueprints.processors[id] else { continue }
@@ -23,12 +29,23 @@ struct Assembly: Sendable {
                 processors.append(stage)
                 next = Self.counted("incoming", "taken by", id, context, stage)
             }
-            entries.append((pipeline.receivers, next))
+            let source = context.log.map {
+                PipelineEntry.Source(log: $0, reader: reader, budget: context.budget, limits: DecodeLimits())
+            }
+            entries.append(
+                PipelineEntry(
+                    id: pipeline.id.description, next: next,
+                    receivers: PipelineEntry.Receivers(
+                        feeding: Set(pipeline.receivers.map(\.description)), known: Set(receiverIDs.map(\.description))),
+                    source: source, registry: context.registry, logger: context.loggers.logger("pipelines.\(pipeline.id)")))
         }
         var made: Set<ComponentID> = []
-        for id in blueprints.pipelines.flatMap(\.receivers) where made.insert(id).inserted {
-            let fed = entries.filter { $0.receivers.contains(id) }.map(\.entry)
-            if let receiver = blueprints.receivers[id]?.make(context, FanOut<SpanBatch>.make(fed)) { receivers.append(receiver) }
+        for id in receiverIDs where made.insert(id).inserted {
+            let isFed = blueprints.pipelines.map { $0.receivers.contains(id) }
+            let output = ReceiverOutput(
+                receiver: id.description, entries: zip(entries, isFed).filter(\.1).map(\.0), log: context.log,
+                bystanders: isFed.indices.filter { !isFed[$0] })
+            if let receiver = blueprints.receivers[id]?.make(context, output) { receivers.append(receiver) }
         }
     }
 
@@ -51,10 +68,22 @@ struct Assembly: Sendable {
         return ItemCounter(counter, next: next)
     }
 
-    /// Every component with its place in the configuration, in the order a span meets them.
-    var all: [(place: String, component: any Component)] {
+    // MARK: Places in the configuration, in the order a span meets them
+
+    var receiversInOrder: [(place: String, component: any Component)] {
         receivers.map { ("receivers.\($0.component.id)", $0.component) }
-            + processors.reversed().map { ("processors.\($0.id)", $0) }
-            + exporters.map { ("exporters.\($0.id)", $0) }
+    }
+
+    var processorsInOrder: [(place: String, component: any Component)] {
+        processors.reversed().map { ("processors.\($0.id)", $0) }
+    }
+
+    var exportersInOrder: [(place: String, component: any Component)] {
+        exporters.map { ("exporters.\($0.id)", $0) }
+    }
+
+    var health: [(place: String, health: ComponentHealth)] {
+        let components = receiversInOrder + processorsInOrder + exportersInOrder
+        return components.map { ($0.place, $0.component.health) } + (log.map { [("service.write_ahead_log", $0.health)] } ?? [])
     }
 }

@@ -11,13 +11,19 @@ typealias TraceStage = any Consumer<SpanBatch> & Component
 struct ComponentContext: Sendable {
     let group: any EventLoopGroup
     let budget: MemoryBudget
+    /// Nil without `service.write_ahead_log`.
+    var log: WriteAheadLog?
+    /// Who may take how much.
+    var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
     let loggers: LoggerFactory
 }
 
 /// A decoded receiver: ready to be made once it is known what comes after it.
 struct ReceiverBlueprint: Sendable {
-    let make: @Sendable (ComponentContext, TraceConsumer) -> MadeReceiver
+    /// Ports it opens; each has pools of its own per event loop.
+    var listeners = 0
+    let make: @Sendable (ComponentContext, ReceiverOutput) -> MadeReceiver
 }
 
 struct MadeReceiver: Sendable {
@@ -34,6 +40,8 @@ struct ClientAddress: Sendable {
 }
 
 struct ProcessorBlueprint: Sendable {
+    /// Set for a processor that limits the process's memory.
+    var memoryLimiter: MemoryLimiterConfig?
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 
@@ -42,12 +50,15 @@ struct ExporterBlueprint: Sendable {
     let destination: String
     /// Brings the schema up to date and says what it did; nil when there is none.
     var migrate: (@Sendable (Logger) throws -> String)?
+    /// Memory its workers hold besides the batches.
+    var bufferBytes = 0
     let make: @Sendable (ComponentContext) -> TraceStage
 }
 
 /// Everything the configuration asks for, decoded; nothing is running yet.
 struct Blueprints: Sendable {
     struct Pipeline: Sendable {
+        let id: ComponentID
         let receivers: [ComponentID]
         let processors: [ComponentID]
         let exporters: [ComponentID]
@@ -58,4 +69,21 @@ struct Blueprints: Sendable {
     var exporters: [ComponentID: ExporterBlueprint] = [:]
     var healthCheck: HealthCheckConfig?
     var pipelines: [Pipeline] = []
+}
+
+extension ComponentContext {
+    /// Whether what a pipeline has taken is in the log: then nothing is given up for lack of time.
+    var isDurable: Bool { log != nil }
+}
+
+extension Blueprints {
+    /// What the configuration asks of the memory.
+    func memoryDemand(eventLoops: Int, hasLog: Bool) -> MemoryPlan.Demand {
+        let usedReceivers = Set(pipelines.flatMap(\.receivers)).compactMap { receivers[$0] }
+        let usedExporters = Set(pipelines.flatMap(\.exporters)).compactMap { exporters[$0] }
+        return MemoryPlan.Demand(
+            limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
+            exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.listeners },
+            eventLoops: eventLoops, hasLog: hasLog)
+    }
 }

@@ -12,8 +12,8 @@ import Synchronization
 /// The running collector: starts what the configuration names, waits for a signal, stops it in reverse.
 ///
 /// Start: health and metrics endpoints, exporters, processors, receivers. Nothing is offered data before what it hands data to is
-/// ready. Stop: receivers (no new requests, those in flight finish), processors (hand on what they hold), exporters (empty their
-/// queues), health and metrics last. All within `shutdown_timeout`; a second signal ends the process at once.
+/// ready. Stop: receivers (no new requests, those in flight finish), pipeline entries (read what waits in the log, as time allows),
+/// processors (hand on what they hold), exporters (empty their queues), the log, health and metrics last. All within `shutdown_timeout`; a second signal ends the process at once.
 final class Daemon: Sendable {
     private let logger: Logger
     private let service: ServiceConfig
@@ -74,10 +74,17 @@ final class Daemon: Sendable {
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         logger.info("\(CollectorVersion.text) starts", metadata: ["event_loops": "\(loopCount)"])
         ProcessMetrics.register(in: registry, start: startTime)
+        let memory = MemoryPlan(blueprints.memoryDemand(eventLoops: loopCount, hasLog: service.writeAheadLog != nil), ceiling: .current())
+        let budget = memory.apply(registry: registry, logger: logger)
+        let log = service.writeAheadLog.map { config in
+            WriteAheadLog(
+                settings: WriteAheadLogSettings(config), readers: blueprints.pipelines.map(\.id.description), registry: registry,
+                logger: loggers.logger("service.write_ahead_log"))
+        }
         let assembly = Assembly(
             blueprints,
             ComponentContext(
-                group: group, budget: MemoryBudget(limitBytes: CollectorLimits.memoryBudgetBytes), registry: registry, loggers: loggers))
+                group: group, budget: budget, log: log, memory: memory, registry: registry, loggers: loggers))
         let admin = try await startAdmin(assembly, adminGroup)
         try await start(assembly)
         phase.withLock { if $0 == .starting { $0 = .running } }
@@ -117,9 +124,16 @@ final class Daemon: Sendable {
         return servers
     }
 
-    /// Exporters, then processors, then receivers; each pipeline from its end.
+    /// Exporters, then processors, then the log, then receivers; each pipeline from its end.
     private func start(_ assembly: Assembly) async throws {
-        for (place, component) in assembly.all.reversed() {
+        for (place, component) in (assembly.processorsInOrder + assembly.exportersInOrder).reversed() {
+            try await Self.starting(place) { try await component.start() }
+        }
+        if let log = assembly.log {
+            log.whenOpen { for entry in assembly.entries { entry.start() } }
+            log.open()
+        }
+        for (place, component) in assembly.receiversInOrder.reversed() {
             try await Self.starting(place) { try await component.start() }
         }
     }
@@ -151,7 +165,7 @@ final class Daemon: Sendable {
     private func report(_ assembly: Assembly) -> HealthReport {
         HealthReport(
             phase: phase.withLock { $0 }, uptimeSeconds: Int((ContinuousClock.now - startTime).components.seconds),
-            components: assembly.all.map { HealthReport.Line(place: $0.place, health: $0.component.health) })
+            components: assembly.health.map { HealthReport.Line(place: $0.place, health: $0.health) })
     }
 
     // MARK: Stop
@@ -165,6 +179,7 @@ final class Daemon: Sendable {
                 tasks.addTask { await receiver.component.shutdown(deadline: deadline(CollectorLimits.receiverShare)) }
             }
         }
+        for entry in assembly.entries { await entry.stop(deadline: deadline(CollectorLimits.entryShare)) }
         for processor in assembly.processors.reversed() {
             await processor.shutdown(deadline: deadline(CollectorLimits.processorShare))
         }
@@ -173,6 +188,7 @@ final class Daemon: Sendable {
                 tasks.addTask { await exporter.shutdown(deadline: deadline(CollectorLimits.exporterShare)) }
             }
         }
+        await assembly.log?.close(deadline: deadline(CollectorLimits.logShare))
     }
 }
 

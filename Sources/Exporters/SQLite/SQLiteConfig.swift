@@ -9,6 +9,11 @@ public struct SQLiteConfig: Sendable, Equatable {
     /// The file is kept below this by deleting the oldest spans; nil for no bound. The write-ahead log beside it adds up to
     /// `SQLiteLimits.journalBytes`, more while somebody else reads for long.
     public var maxSizeMiB: Int?
+    /// Nil: beside the write-ahead log, or none without it. Empty: none.
+    public var deadLetterFile: String?
+
+    /// Memory that the writer holds besides the batches: SQLite's page cache.
+    public var bufferBytes: Int { SQLiteLimits.cacheKiB << 10 }
 
     public init() {}
 
@@ -26,6 +31,7 @@ public struct SQLiteConfig: Sendable, Equatable {
             section.problem("must be at least 1m, or 0 to keep spans for ever", at: "retention")
         }
         maxSizeMiB = section.int("max_size_mib", in: SQLiteLimits.maxSizeMiBMin...SQLiteLimits.maxSizeMiBMax)
+        deadLetterFile = section.string("dead_letter_file")
         section.finish()
     }
 }

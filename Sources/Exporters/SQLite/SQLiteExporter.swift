@@ -7,8 +7,8 @@ import Synchronization
 /// Exporter `sqlite`: writes spans into one SQLite file, the store that needs no server.
 ///
 /// Row collector → queue → one worker → `SQLiteStore`. One worker, because SQLite has one writer. Batches wait in the queue as
-/// long as the file cannot be written; none is given up before `shutdown`.
-public final class SQLiteExporter: Consumer, Component {
+/// long as the file cannot be written; none is given up before `shutdown`. No circuit breaker: the one worker's waits do the same.
+public final class SQLiteExporter: RetiringExporter {
     public let id: String
     private let store: SQLiteStore
     private let rows: BatchProcessor<SpanBatch>
@@ -18,17 +18,22 @@ public final class SQLiteExporter: Consumer, Component {
     private let isStopping = Atomic<Bool>(false)
     private let trouble = Mutex<ExportProblem?>(nil)
 
-    public init(id: String, config: SQLiteConfig, registry: MetricRegistry, logger: Logger) {
+    /// - Parameter resources: what the process gives this exporter.
+    public init(
+        id: String, config: SQLiteConfig, resources: ExporterResources = ExporterResources(), registry: MetricRegistry, logger: Logger
+    ) {
         self.id = id
         self.logger = logger
-        let store = SQLiteStore(config, logger: logger)
+        let store = SQLiteStore(
+            config, deadLetters: resources.deadLetterFile(config.deadLetterFile, exporter: id), logger: logger)
         self.store = store
         var retry = RetryConfig()
         retry.initialInterval = SQLiteLimits.retryInitial
         retry.maxInterval = SQLiteLimits.retryMax
         retry.maxElapsedTime = .zero
         exporter = QueuedExporter(
-            id: id, itemName: "spans", queue: ExportQueueConfig(numConsumers: 1), retry: retry, registry: registry, logger: logger
+            id: id, itemName: "spans", queue: ExportQueueConfig(numConsumers: 1), queueBytesMax: resources.queueBytesMax, retry: retry,
+            registry: registry, logger: logger
         ) { _ in SQLiteWriter(store) }
         let settings = BatchSettings(
             sizeItems: SQLiteLimits.batchRows, maxItems: SQLiteLimits.batchRowsMax, timeout: SQLiteLimits.batchTimeout,
@@ -90,7 +95,19 @@ public final class SQLiteExporter: Consumer, Component {
         await rows.shutdown(deadline: deadline)
         isStopping.store(true, ordering: .relaxed)
         await exporter.shutdown(deadline: deadline)
-        // A step of the maintenance that was under way may have opened the database again.
+        await closeStore()
+    }
+
+    public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
+        await rows.shutdown(deadline: deadline)
+        isStopping.store(true, ordering: .relaxed)
+        let left = await exporter.retire(deadline: deadline)
+        await closeStore()
+        return left
+    }
+
+    /// A step of the maintenance that was under way may have opened the database again.
+    private func closeStore() async {
         await withCheckedContinuation { done in maintenance.async { done.resume() } }
         store.close()
     }

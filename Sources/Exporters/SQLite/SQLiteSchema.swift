@@ -121,9 +121,22 @@ enum TracesColumn: Int32, CaseIterable {
     /// What only LLM calls fill, and the user and session of any span.
     static var genAI: [TracesColumn] { allCases.filter { (TracesColumn.provider.rawValue...TracesColumn.output.rawValue) ~= $0.rawValue } }
 
-    static var insertStatement: String {
-        let names = allCases.map(\.databaseName).joined(separator: ", ")
-        let parameters = allCases.map { "?\($0.rawValue)" }.joined(separator: ", ")
-        return "insert into traces (\(names)) values (\(parameters))"
+    /// Parameter of `insertMissingStatement` beside the columns'.
+    static var lastRowParameter: Int32 { Int32(allCases.count) + 1 }
+
+    private static var insertHead: String { "insert into traces (\(allCases.map(\.databaseName).joined(separator: ", ")))" }
+
+    private static var parameters: String { allCases.map { "?\($0.rawValue)" }.joined(separator: ", ") }
+
+    static var insertStatement: String { "\(insertHead) values (\(parameters))" }
+
+    /// Inserts a span that the table does not hold. Only rows up to the given one count, which is the last one from before the
+    /// transaction: a span that a request holds twice is stored twice, as by `insertStatement`.
+    static var insertMissingStatement: String {
+        """
+        \(insertHead) select \(parameters) where not exists (select 1 from traces \
+        where trace_id = ?\(traceID.rawValue) and span_id = ?\(spanID.rawValue) and ts = ?\(ts.rawValue) \
+        and rowid <= ?\(lastRowParameter))
+        """
     }
 }

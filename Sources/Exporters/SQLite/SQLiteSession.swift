@@ -13,6 +13,8 @@ import Pipeline
 /// synced without error; a failed one stays behind that end, and the next attempt overwrites it there. Only recovery from
 /// scratch could find its frames, and recovery happens only when no connection has the file open; therefore a connection whose
 /// write failed is kept, not reopened. (Work after the commit, moving the log into the database, reports no errors.)
+/// A batch that the collector's write-ahead log replays may be in the file from the run before, which may have been killed after COMMIT
+/// and before it could tell its log: of such a batch only the spans (trace_id, span_id, ts) are inserted that the file does not hold.
 final class SQLiteSession {
     let connection: SQLiteConnection
     /// Migrations that opening has run.
@@ -98,41 +100,60 @@ final class SQLiteSession {
     // MARK: Writing
 
     struct Written {
-        var lostRows = 0
-        /// Why rows were lost, the last one's reason.
+        /// Rows that the database does not take.
+        var refused = 0
+        /// Why, the last one's reason.
         var reason: SQLiteError?
         /// JSON columns left out because they exceeded `RowLimits`.
         var oversizedColumns = 0
     }
 
     /// Writes the batch in one transaction. When it throws, nothing of it is in the database.
-    func write(_ batch: SpanBatch) throws(SQLiteError) -> Written {
-        var written = Written()
+    ///
+    /// - Parameter deadLetters: takes refused rows, before the commit: afterwards the batch could not be tried again.
+    func write(_ batch: SpanBatch, deadLetters: DeadLetterFile? = nil) throws(Failure) -> Written {
         var newResources: Set<Int64> = []
         defer { traces.endBatch() }
+        do throws(Failure) {
+            let written = try insert(batch, deadLetters, &newResources)
+            do throws(SQLiteError) { try connection.execute("commit") } catch { throw .sqlite(error) }
+            if knownResources.count + newResources.count > SQLiteLimits.knownResourcesMax { knownResources = [] }
+            knownResources.formUnion(newResources)
+            return written
+        } catch {
+            connection.rollBack()
+            throw error
+        }
+    }
+
+    /// Begins a transaction and inserts what `batch` holds.
+    private func insert(
+        _ batch: SpanBatch, _ deadLetters: DeadLetterFile?, _ newResources: inout Set<Int64>
+    ) throws(Failure) -> Written {
+        var written = Written()
+        var letters: [DeadLetterFile.Letter] = []
         do throws(SQLiteError) {
             // Immediate: waiting for another writer happens here and not in the middle.
             try connection.execute("begin immediate")
-            traces.startBatch()
+            try traces.startBatch(onlyMissing: batch.isReplayed)
             try batch.forEach { (reference) throws(SQLiteError) in
                 do throws(SQLiteError) {
                     try traces.insert(reference)
                 } catch {
                     guard error.isAboutData else { throw error }
-                    written.lostRows += 1
+                    written.refused += 1
                     written.reason = error
+                    let problem = SQLiteProblem.of(error, path: config.path)
+                    letters.append(DeadLetterFile.Letter(span: reference.span, problem: problem, code: "\(error.code)"))
                 }
             }
             for row in traces.newResources where !knownResources.contains(row.id) && newResources.insert(row.id).inserted {
                 try insert(row)
             }
-            try connection.execute("commit")
-        } catch {
-            connection.rollBack()
-            throw error
+        } catch { throw .sqlite(error) }
+        if let deadLetters, !letters.isEmpty {
+            do throws(ExportProblem) { try deadLetters.append(letters) } catch { throw .problem(error) }
         }
-        if knownResources.count + newResources.count > SQLiteLimits.knownResourcesMax { knownResources = [] }
-        knownResources.formUnion(newResources)
         written.oversizedColumns = traces.oversizedColumns
         return written
     }

@@ -8,9 +8,12 @@ final class SQLiteStore: Sendable {
     private let config: SQLiteConfig
     private let logger: Logger
     private let session = Mutex<SQLiteSession?>(nil)
+    private let deadLetters: DeadLetterFile?
 
-    init(_ config: SQLiteConfig, logger: Logger) {
+    /// - Parameter deadLetters: takes rows that the database refuses; nil: they are lost.
+    init(_ config: SQLiteConfig, deadLetters: DeadLetterFile? = nil, logger: Logger) {
         self.config = config
+        self.deadLetters = deadLetters
         self.logger = logger
     }
 
@@ -26,8 +29,8 @@ final class SQLiteStore: Sendable {
     func write(_ batch: SpanBatch) -> WriteOutcome {
         let written: SQLiteSession.Written
         do throws(ExportProblem) {
-            written = try with { (session) throws(SQLiteError) in
-                let written = try session.write(batch)
+            written = try with { (session) throws(SQLiteSession.Failure) in
+                let written = try session.write(batch, deadLetters: deadLetters)
                 // Twice what came in, so that a file that is over its size shrinks under any load. The batch is written
                 // whether or not this succeeds; `maintain` tries again and reports.
                 try? _ = session.keepSize(deletingUpTo: max(batch.itemCount * 2, SQLiteLimits.deleteRows))
@@ -40,7 +43,9 @@ final class SQLiteStore: Sendable {
             logger.error("values too large for a row were left out", metadata: ["columns": "\(written.oversizedColumns)"])
         }
         if let reason = written.reason {
-            return .permanent(SQLiteProblem.of(reason, path: config.path), lostItems: written.lostRows)
+            let problem = SQLiteProblem.of(reason, path: config.path)
+            let isSaved = deadLetters != nil
+            return .permanent(problem, lostItems: isSaved ? 0 : written.refused, savedItems: isSaved ? written.refused : 0)
         }
         return .written
     }
@@ -52,19 +57,27 @@ final class SQLiteStore: Sendable {
         var expired = 0
         var again = true
         while again, !isStopping() {
-            let deleted = try with { (session) throws(SQLiteError) in try session.deleteExpired(nowMicroseconds: nowMicroseconds) }
+            let deleted = try with { (session) throws(SQLiteSession.Failure) in
+                do throws(SQLiteError) {
+                    return try session.deleteExpired(nowMicroseconds: nowMicroseconds)
+                } catch { throw .sqlite(error) }
+            }
             expired += deleted
             again = deleted == SQLiteLimits.deleteRows
         }
         again = true
         while again, !isStopping() {
-            again = try with { (session) throws(SQLiteError) in try session.keepSize(deletingUpTo: SQLiteLimits.deleteRows) }
+            again = try with { (session) throws(SQLiteSession.Failure) in
+                do throws(SQLiteError) {
+                    return try session.keepSize(deletingUpTo: SQLiteLimits.deleteRows)
+                } catch { throw .sqlite(error) }
+            }
         }
         if expired > 0 { logger.info("deleted spans older than the retention", metadata: ["spans": "\(expired)"]) }
     }
 
     private func with<Result: Sendable>(
-        _ body: (SQLiteSession) throws(SQLiteError) -> Result
+        _ body: (SQLiteSession) throws(SQLiteSession.Failure) -> Result
     ) throws(ExportProblem) -> Result {
         try session.withLock { (session) throws(ExportProblem) in
             if session?.connection.fileIsGone == true {
@@ -72,11 +85,15 @@ final class SQLiteStore: Sendable {
                 session = nil
             }
             let open = try opened(&session)
-            do throws(SQLiteError) {
+            do throws(SQLiteSession.Failure) {
                 return try body(open)
             } catch {
-                if SQLiteProblem.requiresReopen(error) { session = nil }
-                throw SQLiteProblem.of(error, path: config.path)
+                switch error {
+                case .sqlite(let error):
+                    if SQLiteProblem.requiresReopen(error) { session = nil }
+                    throw SQLiteProblem.of(error, path: config.path)
+                case .problem(let problem): throw problem
+                }
             }
         }
     }

@@ -11,7 +11,9 @@ struct TracesInsert: ~Copyable {
     /// Columns of spans whose JSON exceeded `RowLimits` and was left out, since `startBatch`.
     private(set) var oversizedColumns = 0
 
-    private let statement: SQLiteStatement
+    /// The one that the batch needs.
+    private var statement: SQLiteStatement
+    private let statements: Statements
     private let window: TimestampWindow
     private var text = OutputBuffer(capacity: 16 * 1_024)
     private var fields: [Field] = []
@@ -29,13 +31,35 @@ struct TracesInsert: ~Copyable {
         let count: Int
     }
 
+    private struct Statements {
+        let insertAll: SQLiteStatement
+        let insertMissing: SQLiteStatement
+        /// The number of the newest row.
+        let lastRow: SQLiteStatement
+
+        init(_ connection: SQLiteConnection) throws(SQLiteError) {
+            insertAll = try SQLiteStatement(connection, TracesColumn.insertStatement)
+            insertMissing = try SQLiteStatement(connection, TracesColumn.insertMissingStatement)
+            lastRow = try SQLiteStatement(connection, "select coalesce(max(rowid), 0) from traces")
+        }
+    }
+
     init(_ connection: SQLiteConnection, window: TimestampWindow) throws(SQLiteError) {
-        statement = try SQLiteStatement(connection, TracesColumn.insertStatement)
+        statements = try Statements(connection)
+        statement = statements.insertAll
         self.window = window
         fields.reserveCapacity(TracesColumn.allCases.count)
     }
 
-    mutating func startBatch() {
+    /// - Parameter onlyMissing: the table may hold some of the batch's spans already. The transaction must have begun.
+    mutating func startBatch(onlyMissing: Bool) throws(SQLiteError) {
+        statement = onlyMissing ? statements.insertMissing : statements.insertAll
+        if onlyMissing {
+            _ = try statements.lastRow.step()
+            let last = statements.lastRow.integer(0)
+            statements.lastRow.reset()
+            try statement.bind(TracesColumn.lastRowParameter, last)
+        }
         newResources = []
         oversizedColumns = 0
         // Places in memory name resources and scopes only as long as their request is held.

@@ -1,22 +1,20 @@
+import Pipeline
+
 /// The SQL that a writer sends, made once.
 struct CopyStatements {
-    /// Starts a transaction and a COPY in it; returns the transaction's id and the backend's process id.
-    let copy: String
-    /// The same into a temporary table that goes with the transaction.
-    let copyIntoTemporary: String
+    private let begin: String
+    private let copyHead: String
+    private let temporaryHead: String
     private let insertHead: String
 
     private static let temporaryTable = "collector_in_doubt"
 
     init(schema: SQLIdentifier) {
         let columns = CopyEncoder.columns.joined(separator: ", ")
-        let begin = "begin; set local lock_timeout = \(TimescaleDBLimits.lockTimeoutMilliseconds)"
-        copy = """
-            \(begin); select pg_current_xact_id()::text, pg_backend_pid()::text; \
-            copy \(schema).traces (\(columns)) from stdin (format binary)
-            """
-        copyIntoTemporary = """
-            \(begin); create temporary table \(Self.temporaryTable) (like \(schema).traces including defaults) on commit drop; \
+        begin = "begin; set local lock_timeout = \(TimescaleDBLimits.lockTimeoutMilliseconds)"
+        copyHead = "copy \(schema).traces (\(columns)) from stdin (format binary)"
+        temporaryHead = """
+            create temporary table \(Self.temporaryTable) (like \(schema).traces including defaults) on commit drop; \
             copy pg_temp.\(Self.temporaryTable) (\(columns)) from stdin (format binary)
             """
         insertHead = """
@@ -24,6 +22,17 @@ struct CopyStatements {
             where not exists (select from \(schema).traces old \
             where old.trace_id = new.trace_id and old.span_id = new.span_id and old.ts = new.ts
             """
+    }
+
+    /// Starts a transaction and a COPY in it; returns the transaction's id and the backend's process id. The transaction holds the run's
+    /// lock (`CommitBarrier`).
+    func copy(_ run: LogIdentity) -> String { "\(identified(run)); \(copyHead)" }
+
+    /// The same into a temporary table that goes with the transaction.
+    func copyIntoTemporary(_ run: LogIdentity) -> String { "\(identified(run)); \(temporaryHead)" }
+
+    private func identified(_ run: LogIdentity) -> String {
+        "\(begin); select pg_current_xact_id()::text, pg_backend_pid()::text, pg_advisory_xact_lock_shared(\(CommitBarrier.key(run)))"
     }
 
     /// Inserts the rows of the temporary table that `traces` lacks.

@@ -15,17 +15,27 @@ struct PendingBatch {
     struct Part {
         var batch: SpanBatch
         var route: Route
+        /// Rows of it may be in the database from an earlier attempt whose fate nobody can tell, so it is never written `plain`.
+        var mayBeThere: Bool
+    }
+
+    /// A row that the database does not take.
+    struct Refused {
+        /// One span.
+        let batch: SpanBatch
+        let error: DatabaseError
     }
 
     /// The batch as given, held so that its identity stays its own.
     private let whole: SpanBatch
     private var parts: [Part]
-    private(set) var lostItems = 0
-    private(set) var lastDataProblem: ExportProblem?
+    private(set) var refused: [Refused] = []
 
+    /// A batch that the write-ahead log replays may have been written by the run before.
     init(_ batch: SpanBatch) {
         whole = batch
-        parts = [Part(batch: batch, route: .plain)]
+        let isReplayed = batch.isReplayed
+        parts = [Part(batch: batch, route: isReplayed ? .onlyMissing : .plain, mayBeThere: isReplayed)]
     }
 
     /// Whether this is the rest of `batch`: the queue offers a batch again until it is done or given up.
@@ -42,21 +52,34 @@ struct PendingBatch {
         parts.removeLast()
     }
 
-    mutating func reroute(_ route: Route) {
-        parts[parts.count - 1].route = route
+    /// The part's COMMIT was sent and not answered.
+    mutating func partLost(_ transaction: LostTransaction) {
+        parts[parts.count - 1].route = .inDoubt(transaction)
     }
 
-    /// The database refuses the part for its data: halves are tried, and a single row is given up.
-    mutating func partRefused(_ problem: ExportProblem) {
-        lastDataProblem = problem
+    /// What became of the transaction that the part was lost in.
+    mutating func partSettled(_ fate: InDoubt.Fate) {
+        let last = parts.count - 1
+        switch fate {
+        case .committed: partWritten()
+        case .aborted: parts[last].route = parts[last].mayBeThere ? .onlyMissing : .plain
+        case .unknown:
+            parts[last].mayBeThere = true
+            parts[last].route = .onlyMissing
+        }
+    }
+
+    /// The database refuses the part for its data: halves are tried, and a single row is set aside.
+    mutating func partRefused(_ error: DatabaseError) {
         var part = parts.removeLast()
         guard part.batch.itemCount > 1 else {
-            lostItems += part.batch.itemCount
+            if part.batch.itemCount > 0 { refused.append(Refused(batch: part.batch, error: error)) }
             return
         }
-        let first = part.batch.removeFirst(part.batch.itemCount / 2)
+        var first = part
+        first.batch = part.batch.removeFirst(part.batch.itemCount / 2)
         parts.append(part)
-        parts.append(Part(batch: first, route: part.route))
+        parts.append(first)
     }
 }
 

@@ -37,28 +37,46 @@ enum DatabaseError: Error, Equatable {
         case .unsuitable(let text): ExportProblem(kind: "schema", text)
         case .interrupted: ExportProblem(kind: "interrupted", "broken off because the collector is stopping")
         case .server(let state, let text):
-            ExportProblem(kind: Self.kind(state), "\(text) (SQLSTATE \(state))")
+            Self.problem(state, "\(text) (SQLSTATE \(state))")
         }
     }
 
-    private static func kind(_ state: String) -> String {
-        switch SQLStateClass(state) {
-        case .data: return "data"
-        case .configuration: return state.hasPrefix("28") ? "authentication" : "schema"
-        case .transient:
-            if state == "53100" { return "disk" }
-            if state == "25006" { return "read_only" }
-            return state.hasPrefix("08") || state.hasPrefix("57P") ? "connection" : "database"
-        }
+    /// The kind, which is a metric label, and what the operator can do.
+    private static func problem(_ state: String, _ text: String) -> ExportProblem {
+        let (kind, advice): (String, String?) =
+            switch state {
+            case _ where SQLStateClass(state) == .data: ("data", nil)
+            case _ where state.hasPrefix("28"): ("authentication", "check user, password and the server's pg_hba.conf")
+            case "3D000": ("missing_database", "create the database, or correct the dsn")
+            case "3F000", "42P01": ("missing_table", "it is made again when auto_migrate is on; else run the migrate command")
+            case "42501": ("permission", "grant the role what it needs")
+            case _ where SQLStateClass(state) == .configuration: ("schema", "the tables are not as the collector made them")
+            case "25006":
+                ("read_only", "waiting for a server that takes writes; name all hosts of a cluster in the dsn to follow a fail-over")
+            case "53100": ("disk", "the database server's disk is full")
+            case "53300": ("too_many_connections", "raise max_connections of the server or lower num_consumers")
+            case "55P03": ("lock_timeout", "another session keeps the table locked")
+            case "57P01", "57P02", "57P03", "57P05": ("server_stopping", "the server is stopping or starting")
+            case _ where state.hasPrefix("08"): ("connection", nil)
+            default: ("database", nil)
+            }
+        return ExportProblem(kind: kind, advice.map { "\(text); \($0)" } ?? text)
     }
 
-    /// How to go on when this ended an attempt: never for data errors, which are for the writer to sort out.
-    var retryAfter: Duration? {
+    /// Nothing will change soon: somebody has to do something first.
+    var needsPatience: Bool {
         switch self {
-        case .unsuitable: TimescaleDBLimits.configurationRetry
-        case .server(let state, _) where SQLStateClass(state) == .configuration: TimescaleDBLimits.configurationRetry
-        case .server, .connection, .interrupted: nil
+        case .unsuitable: true
+        case .server(let state, _): SQLStateClass(state) == .configuration && !meansMissingTable
+        case .connection, .interrupted: false
         }
+    }
+
+    /// What the schema's migrations made is gone, so they have to be looked at again.
+    var meansMissingTable: Bool { ["42P01", "3F000", "42703"].contains(sqlState) }
+
+    var sqlState: String? {
+        if case .server(let state, _) = self { state } else { nil }
     }
 
     var isDataError: Bool {

@@ -16,6 +16,21 @@ final class SchemaGate: @unchecked Sendable {
     private let lock = ConditionLock()
     private var state = State.closed(ExportProblem(kind: "schema", "the database has not been reached yet"))
 
+    /// Called when an open gate was closed by `invalidate`; must see to it that it opens again.
+    private var onInvalid: (@Sendable () -> Void)?
+
+    func whenInvalid(_ body: @escaping @Sendable () -> Void) { lock.withLock { onInvalid = body } }
+
+    /// A writer found that the schema is not in place any more. Without anybody to open the gate again it stays open.
+    func invalidate(_ problem: ExportProblem) {
+        let prepare = lock.withLock { () -> (@Sendable () -> Void)? in
+            guard case .open = state, let onInvalid else { return nil }
+            state = .closed(problem)
+            return onInvalid
+        }
+        prepare?()
+    }
+
     /// Why writers have to wait; nil when they need not.
     var problem: ExportProblem? {
         lock.withLock {

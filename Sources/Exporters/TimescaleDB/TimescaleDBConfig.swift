@@ -33,11 +33,17 @@ public struct TimescaleDBConfig: Sendable {
     var flushInterval = Duration.milliseconds(200)
     var queue = ExportQueueConfig(numConsumers: 4)
     var retry = RetryConfig()
+    var circuitBreaker = CircuitBreakerConfig()
+    /// Nil: beside the write-ahead log, or none without it. Empty: none.
+    var deadLetterFile: String?
 
     private static let defaultRetention = Duration.seconds(2_160 * 3_600)
 
     /// Where the rows go, for people: host and database, no credentials.
     public var destination: String { connection.destination }
+
+    /// Memory that the writers hold besides the batches: a row buffer and libpq's output buffer each.
+    public var bufferBytes: Int { queue.numConsumers * 2 * TimescaleDBLimits.copyBufferKeptBytes }
 
     init(connection: ConnectionOptions) {
         self.connection = connection
@@ -58,6 +64,8 @@ public struct TimescaleDBConfig: Sendable {
         flushInterval = section.duration("flush_interval", default: flushInterval)
         queue = ExportQueueConfig(from: section.section("sending_queue"), numConsumers: consumers)
         retry = RetryConfig(from: section.section("retry_on_failure"))
+        circuitBreaker = CircuitBreakerConfig(from: section.section("circuit_breaker"))
+        deadLetterFile = section.string("dead_letter_file")
         check(section)
         section.finish()
     }

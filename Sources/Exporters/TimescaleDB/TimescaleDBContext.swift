@@ -8,6 +8,9 @@ struct TimescaleDBContext: Sendable {
     let resources: ResourceStore
     let refresher: AggregateRefresher
     let metrics: TimescaleDBMetrics
+    let barrier = CommitBarrier()
+    /// Nil: refused rows are lost.
+    var deadLetters: DeadLetterFile?
 
     /// A COPY's rows are in the database, or may be.
     func noteWritten(_ notes: CopyEncoder.Notes) {
@@ -18,5 +21,6 @@ struct TimescaleDBContext: Sendable {
     /// An attempt failed. A table that is missing may come back empty, and resources with it.
     func noteFailure(_ error: DatabaseError) {
         if case .server(let state, _) = error, SQLStateClass(state) == .configuration { resources.forget() }
+        if error.meansMissingTable { schema.invalidate(error.problem) }
     }
 }

@@ -8,7 +8,7 @@ import SelfTelemetry
 ///
 /// Start-up does not wait for the database. The schema is brought up to date (`auto_migrate`) or checked in the background
 /// until that succeeds; meanwhile batches queue up and health says why.
-public final class TimescaleDBExporter: Consumer, Component {
+public final class TimescaleDBExporter: RetiringExporter {
     public let id: String
     private let config: TimescaleDBConfig
     private let logger: Logger
@@ -17,19 +17,28 @@ public final class TimescaleDBExporter: Consumer, Component {
     private let writers: QueuedExporter<SpanBatch>
     private let preparation = DispatchGroup()
     private let cancellation = Cancellation()
+    private let schemaQueue: DispatchQueue
 
-    public init(id: String, config: TimescaleDBConfig, registry: MetricRegistry, logger: Logger) {
+    /// - Parameter resources: what the process gives this exporter.
+    public init(
+        id: String, config: TimescaleDBConfig, resources: ExporterResources = ExporterResources(), registry: MetricRegistry, logger: Logger
+    ) {
         self.id = id
+        var config = config
+        config.retry = config.retry.filled(isDurable: resources.isDurable)
+        schemaQueue = DispatchQueue(label: "\(id)-schema")
         self.config = config
         self.logger = logger
         let schema = SchemaGate()
         let context = TimescaleDBContext(
             config: config, schema: schema, resources: ResourceStore(schema: config.schema),
             refresher: AggregateRefresher(config: config, schema: schema, logger: logger),
-            metrics: TimescaleDBMetrics(registry: registry, exporter: id))
+            metrics: TimescaleDBMetrics(registry: registry, exporter: id),
+            deadLetters: resources.deadLetterFile(config.deadLetterFile, exporter: id))
         self.context = context
         writers = QueuedExporter(
-            id: id, itemName: "spans", queue: config.queue, retry: config.retry, registry: registry, logger: logger
+            id: id, itemName: "spans", queue: config.queue, queueBytesMax: resources.queueBytesMax, retry: config.retry,
+            circuitBreaker: config.circuitBreaker, registry: registry, logger: logger
         ) { _ in
             TimescaleDBWriter(context)
         }
@@ -49,7 +58,8 @@ public final class TimescaleDBExporter: Consumer, Component {
     public func consume(_ batch: SpanBatch) -> Outcome { collector.consume(batch) }
 
     public func start() async throws {
-        DispatchQueue(label: "\(id)-schema").async(group: preparation) { self.prepareSchema() }
+        context.schema.whenInvalid { [weak self] in self?.scheduleSchema() }
+        scheduleSchema()
         try await writers.start()
         try await collector.start()
     }
@@ -57,6 +67,17 @@ public final class TimescaleDBExporter: Consumer, Component {
     public func shutdown(deadline: ContinuousClock.Instant) async {
         await collector.shutdown(deadline: deadline)
         await writers.shutdown(deadline: deadline)
+        await end(deadline)
+    }
+
+    public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
+        await collector.shutdown(deadline: deadline)
+        let left = await writers.retire(deadline: deadline)
+        await end(deadline)
+        return left
+    }
+
+    private func end(_ deadline: ContinuousClock.Instant) async {
         cancellation.cancel()
         await withCheckedContinuation { done in
             preparation.notify(queue: .global()) { done.resume() }
@@ -74,6 +95,10 @@ public final class TimescaleDBExporter: Consumer, Component {
         } catch {
             throw error.problem
         }
+    }
+
+    private func scheduleSchema() {
+        schemaQueue.async(group: preparation) { [weak self] in self?.prepareSchema() }
     }
 
     /// Until the schema is in place or the exporter stops.
@@ -109,6 +134,9 @@ public final class TimescaleDBExporter: Consumer, Component {
                 throw .unsuitable(
                     "the database schema has version \(version), \(Migration.latest) is needed: run the migrate command or set auto_migrate"
                 )
+            }
+            guard try migrator.tablesExist() else {
+                throw .unsuitable("tables are missing in the database: run the migrate command or set auto_migrate")
             }
         }
         return SchemaFacts(continuousAggregates: try migrator.continuousAggregates())

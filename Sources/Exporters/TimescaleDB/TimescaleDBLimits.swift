@@ -23,14 +23,14 @@ enum TimescaleDBLimits {
     /// How soon a failed migration is tried again.
     static let migrationRetryFirst = Duration.seconds(1)
     static let migrationRetryMax = Duration.seconds(30)
-    /// Nothing changes soon when the database refuses for its configuration (password, missing table, rights).
-    static let configurationRetry = Duration.seconds(30)
     /// Polls of a transaction that was lost in COMMIT and is still in progress: first and longest pause, and all together.
     static let doubtPollFirst = Duration.milliseconds(20)
     static let doubtPollMax = Duration.milliseconds(500)
     static let doubtWaitMax = Duration.seconds(10)
     /// A backend that hangs on to such a transaction for this long is ended: its client, this process, is gone.
     static let doubtTerminateAfter = Duration.seconds(5)
+    /// How long the transactions of an earlier run may keep a replayed batch waiting before their backends are ended.
+    static let barrierWaitMilliseconds = 5_000
     /// Continuous aggregates are refreshed for late rows no more often than this.
     static let refreshInterval = Duration.seconds(60)
     /// A schema name; PostgreSQL cuts longer ones.

@@ -8,6 +8,8 @@ struct TimescaleDBMetrics: Sendable {
     let oversizeColumns: Counter
     /// Transactions that were lost in COMMIT and settled.
     let inDoubt: Counter
+    /// Spans written the slow way.
+    let lookedUp: Counter
     /// COPYs that the database refused for their data.
     let refused: Counter
 
@@ -20,6 +22,9 @@ struct TimescaleDBMetrics: Sendable {
             "collector_limit_hits_total", help: "Times a limit was reached.", labels: [(name: "limit", value: "jsonb_column")])
         inDoubt = registry.counter(
             "collector_export_in_doubt_total", help: "Transactions whose COMMIT was not answered and had to be looked up.",
+            labels: labels)
+        lookedUp = registry.counter(
+            "collector_export_looked_up_spans_total", help: "Spans that were inserted only if missing: replayed, or lost in COMMIT.",
             labels: labels)
         refused = registry.counter(
             "collector_export_refused_copies_total", help: "COPYs that the database refused for their data.", labels: labels)

@@ -4,8 +4,8 @@ import Pipeline
 /// Writes batches of spans over one connection: resources first, then one COPY per batch in a transaction of its own.
 ///
 /// Keeps the promise that a batch ends up in the database once. A batch that was split keeps its progress across retries
-/// (`PendingBatch`). When a COMMIT's answer is lost, the transaction's fate is asked for by its id; unless it is known to have
-/// come to nothing, the rows go through a temporary table, and only those that are missing are inserted.
+/// (`PendingBatch`). When a COMMIT's answer is lost, the transaction's fate is asked for by its id; where the server cannot
+/// tell, the rows go through a temporary table, and only those that are missing are inserted.
 /// Contract: database documentation, "Writing" and "In doubt".
 final class TimescaleDBWriter: BatchWriter {
     private let context: TimescaleDBContext
@@ -41,14 +41,34 @@ final class TimescaleDBWriter: BatchWriter {
                 // transaction, and after a fail-over the way to the new primary.
                 connection = nil
                 context.noteFailure(error)
-                return .retryable(error.problem, after: error.retryAfter)
+                return .retryable(error.problem, after: error.needsPatience ? context.config.retry.maxInterval : nil)
             }
-            defer { pending = nil }
-            if let pending, pending.lostItems > 0, let problem = pending.lastDataProblem {
-                return .permanent(problem, lostItems: pending.lostItems)
-            }
+            return settled()
+        }
+    }
+
+    /// All of the batch is in the database but what was refused; that goes into the dead-letter file first.
+    private func settled() -> WriteOutcome {
+        guard let refused = pending?.refused, let problem = refused.last?.error.problem else {
+            pending = nil
             return .written
         }
+        if let deadLetters = context.deadLetters {
+            do throws(ExportProblem) {
+                var letters: [DeadLetterFile.Letter] = []
+                for row in refused {
+                    row.batch.forEach {
+                        letters.append(DeadLetterFile.Letter(span: $0.span, problem: row.error.problem, code: row.error.sqlState ?? ""))
+                    }
+                }
+                try deadLetters.append(letters)
+            } catch {
+                return .retryable(error, after: nil)
+            }
+        }
+        pending = nil
+        let isSaved = context.deadLetters != nil
+        return .permanent(problem, lostItems: isSaved ? 0 : refused.count, savedItems: isSaved ? refused.count : 0)
     }
 
     /// One step on the way of a part. Throws what the whole batch has to wait for.
@@ -63,17 +83,14 @@ final class TimescaleDBWriter: BatchWriter {
                 try insertMissing(part.batch, on: connection)
                 pending?.partWritten()
             case .inDoubt(let transaction):
-                switch try InDoubt.settle(transaction, on: connection, cancellation) {
-                case .aborted: pending?.reroute(.plain)
-                case .committed, .unknown: pending?.reroute(.onlyMissing)
-                }
+                pending?.partSettled(try InDoubt.settle(transaction, on: connection, cancellation))
                 context.metrics.inDoubt.add()
             }
         } catch {
             guard error.isDataError else { throw error }
             try rollBack(connection)
             context.metrics.refused.add()
-            pending?.partRefused(error.problem)
+            pending?.partRefused(error)
         }
     }
 
@@ -94,22 +111,29 @@ final class TimescaleDBWriter: BatchWriter {
     private func copy(_ batch: SpanBatch, on connection: Connection) throws(DatabaseError) {
         let resources = encoder.begin(batch)
         try context.resources.store(resources, on: connection)
-        let rows = try connection.startCopy(statements.copy)
-        guard let transactionID = rows.first?[0], let backend = rows.first?[1] else {
-            throw .connection("the database did not name its transaction")
-        }
+        let transaction = try begin(statements.copy(batch.run), on: connection)
         try send(batch, on: connection)
-        let lost = LostTransaction(transactionID: transactionID, backend: backend, serverIdentity: connection.serverIdentity)
-        try commit(connection, ifLost: .inDoubt(lost))
+        try commit(connection, transaction)
     }
 
     private func insertMissing(_ batch: SpanBatch, on connection: Connection) throws(DatabaseError) {
+        try context.barrier.pass(batch, on: connection)
         let resources = encoder.begin(batch)
         try context.resources.store(resources, on: connection)
-        _ = try connection.startCopy(statements.copyIntoTemporary)
+        let transaction = try begin(statements.copyIntoTemporary(batch.run), on: connection)
         try send(batch, on: connection)
         try connection.query(statements.insertMissing(from: encoder.notes.earliest, to: encoder.notes.latest))
-        try commit(connection, ifLost: .onlyMissing)
+        try commit(connection, transaction)
+        context.metrics.lookedUp.add(batch.itemCount)
+    }
+
+    /// Starts a COPY in a transaction of its own.
+    private func begin(_ statement: String, on connection: Connection) throws(DatabaseError) -> LostTransaction {
+        let rows = try connection.startCopy(statement)
+        guard let transactionID = rows.first?[0], let backend = rows.first?[1] else {
+            throw .connection("the database did not name its transaction")
+        }
+        return LostTransaction(transactionID: transactionID, backend: backend, serverIdentity: connection.serverIdentity)
     }
 
     private func send(_ batch: SpanBatch, on connection: Connection) throws(DatabaseError) {
@@ -137,14 +161,14 @@ final class TimescaleDBWriter: BatchWriter {
         encoder.output.removeAll(keepingCapacity: TimescaleDBLimits.copyBufferKeptBytes)
     }
 
-    private func commit(_ connection: Connection, ifLost route: PendingBatch.Route) throws(DatabaseError) {
+    private func commit(_ connection: Connection, _ transaction: LostTransaction) throws(DatabaseError) {
         switch connection.commit() {
         case .committed:
             context.noteWritten(encoder.notes)
         case .refused(let error):
             throw error
         case .lost(let error):
-            pending?.reroute(route)
+            pending?.partLost(transaction)
             context.noteWritten(encoder.notes)
             throw error
         }

@@ -10,13 +10,14 @@ public enum WriteOutcome: Sendable, Equatable {
     case written
     /// Try again, not before `after`. What the writer knows to be at the destination already it does not write again.
     case retryable(ExportProblem, after: Duration?)
-    /// Trying again will not help: `lostItems` of the batch are dropped, the rest is at the destination.
-    case permanent(ExportProblem, lostItems: Int)
+    /// Trying again will not help: `lostItems` of the batch are dropped, `savedItems` are in the dead-letter file, the rest is at the
+    /// destination.
+    case permanent(ExportProblem, lostItems: Int, savedItems: Int = 0)
 }
 
 /// Why a write failed: for logs and health, so without user data.
 public struct ExportProblem: Error, Sendable, Equatable, CustomStringConvertible {
-    /// Short and stable, for metrics labels and tests: "connection", "authentication", "schema", "data", "disk".
+    /// Short and stable, a metric label: "connection", "authentication", "schema", "data", "disk", "dead_letter".
     public let kind: String
     public let description: String
 

@@ -32,7 +32,7 @@ protocol LogFiles: Sendable {
     func list(_ directory: String) throws(LogFileError) -> [String]
     /// Makes a file that must not exist, with `bytes` zeros for which the disk has room.
     func create(_ path: String, bytes: Int) throws(LogFileError) -> LogFile
-    func open(_ path: String) throws(LogFileError) -> LogFile
+    func open(_ path: String, forWriting: Bool) throws(LogFileError) -> LogFile
     func size(_ file: LogFile) throws(LogFileError) -> Int
     /// Writes at most what the parts hold, at least one byte; returns how much.
     func write(_ file: LogFile, _ parts: UnsafeBufferPointer<iovec>, at offset: Int) throws(LogFileError) -> Int
@@ -98,8 +98,8 @@ extension POSIXLogFiles: LogFiles {
         throw LogFileError(code, "posix_fallocate")
     }
 
-    func open(_ path: String) throws(LogFileError) -> LogFile {
-        try opened(path, O_RDONLY)
+    func open(_ path: String, forWriting: Bool) throws(LogFileError) -> LogFile {
+        try opened(path, forWriting ? O_RDWR : O_RDONLY)
     }
 
     private func opened(_ path: String, _ flags: Int32) throws(LogFileError) -> LogFile {

@@ -97,7 +97,7 @@ extension WriteAheadLog {
 
     private func segmentReader(_ target: Target, _ cursor: inout LogCursor) throws(LogFileError) -> SegmentReader {
         if let reader = cursor.reader, reader.firstSequence == target.segment.firstSequence { return reader }
-        let file = try files.open(settings.directory + "/" + target.segment.name)
+        let file = try files.open(settings.directory + "/" + target.segment.name, forWriting: false)
         let made = SegmentReader(file: file, files: files, firstSequence: target.segment.firstSequence, nonce: target.segment.nonce)
         guard let reader = made else { throw LogFileError(ENOMEM, "malloc") }
         cursor.reader = reader

@@ -18,8 +18,8 @@ struct RecoveredLog {
     var unknownRecords = 0
     /// Requests nobody will read because their pipelines are no longer configured.
     var orphanedRecords = 0
-    /// Segments whose last group was cut off by a crash, with the bytes after which it is.
-    var tornTails: [(name: String, offset: Int)] = []
+    /// The last segment ends in a group that a crash cut off.
+    var tornTail: (name: String, offset: Int)?
 }
 
 /// Reads a log directory: which requests there are, which of them each pipeline is done with, which fingerprints are known. Changes
@@ -86,7 +86,7 @@ struct LogRecovery {
     /// Opens the file and reads its header; nil for one that is no segment to read.
     private mutating func examine(_ name: String) throws(Failure) -> Candidate? {
         do {
-            let file = try files.open(directory + "/" + name)
+            let file = try files.open(directory + "/" + name, forWriting: false)
             var isKept = false
             defer { if !isKept { files.close(file) } }
             let bytes = try files.size(file)
@@ -170,6 +170,7 @@ extension LogRecovery {
         ledger.isSealed = true
         log.nextSequence = max(log.nextSequence, candidate.header.firstSequence + 1)
         var scanner = SegmentScanner(reader: reader, end: candidate.bytes, sequenceLimit: sequenceLimit)
+        ledger.endOffset = scanner.offset
         // A damaged record counts only once another follows it: at the end of the log it is a torn one.
         var suspects = 0
         while let step = try scanner.next() {
@@ -189,12 +190,16 @@ extension LogRecovery {
                 case .aborted: break
                 case nil: log.unknownRecords += 1
                 }
+                if isWhole { ledger.endOffset = scanner.offset }
             }
         }
-        ledger.endOffset = scanner.offset
         if try scanner.hasTail() { suspects += 1 }
         if suspects > 0 {
-            if isLast { log.tornTails.append((candidate.name, scanner.offset)) } else { log.corruptRecords += suspects }
+            if isLast {
+                log.tornTail = (candidate.name, ledger.endOffset)
+            } else if !log.aborted.contains(where: { ledger.firstSequence <= $0.lowerBound && $0.lowerBound < sequenceLimit }) {
+                log.corruptRecords += suspects
+            }
         }
         return ledger
     }

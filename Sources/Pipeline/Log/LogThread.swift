@@ -98,8 +98,7 @@ extension LogThread {
         do {
             let lockFile = try lockDirectory()
             self.lockFile = lockFile
-            let recovered = try recover()
-            install(recovered)
+            install(try recover())
         } catch {
             if let lockFile { log.files.close(lockFile) }
             lockFile = nil
@@ -134,7 +133,7 @@ extension LogThread {
             let accepted = min(now, log.clock.monotonicTime(ofUnixNano: time))
             if !table.contains(fingerprint, now: now) { table.insert(fingerprint, at: accepted, now: now) }
         }
-        let recovered: RecoveredLog
+        var recovered: RecoveredLog
         do {
             recovered = try recovery.run()
         } catch {
@@ -144,7 +143,7 @@ extension LogThread {
             }
         }
         do {
-            try makeDurable(recovered)
+            try makeDurable(&recovered)
         } catch {
             throw OpenFailure(text: "the write-ahead log cannot be synced: \(error)")
         }
@@ -152,12 +151,17 @@ extension LogThread {
         return recovered
     }
 
-    /// What the former process wrote and did not sync counts as accepted from now on, so it has to be on disk. Cuts off what follows
-    /// the last record.
-    private func makeDurable(_ recovered: RecoveredLog) throws(LogFileError) {
-        for segment in recovered.segments {
-            let file = try log.files.open(log.settings.directory + "/" + segment.name)
+    /// What the former process wrote and did not sync counts as accepted from now on, so it has to be on disk. What follows the last
+    /// record of a segment, a torn group or room not used, is cut off.
+    private func makeDurable(_ recovered: inout RecoveredLog) throws(LogFileError) {
+        for index in recovered.segments.indices {
+            let segment = recovered.segments[index]
+            let file = try log.files.open(log.settings.directory + "/" + segment.name, forWriting: true)
             defer { log.files.close(file) }
+            if segment.allocatedBytes > segment.endOffset {
+                try log.files.truncate(file, to: segment.endOffset)
+                recovered.segments[index].allocatedBytes = segment.endOffset
+            }
             try log.files.sync(file)
         }
         for name in recovered.empty { try log.files.remove(log.settings.directory + "/" + name) }
@@ -192,7 +196,7 @@ extension LogThread {
     }
 
     private func report(_ recovered: RecoveredLog) {
-        for tail in recovered.tornTails {
+        if let tail = recovered.tornTail {
             log.logger.warning(
                 "the write-ahead log ends in a record that was cut off; it was not acknowledged",
                 metadata: ["file": "\(tail.name)", "offset": "\(tail.offset)"])

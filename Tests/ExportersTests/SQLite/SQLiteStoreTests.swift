@@ -27,16 +27,17 @@ import Testing
         let small = try Sample.batch(Sample.spans(0..<2))
         var large = try Sample.batch(Sample.spans(2..<1_000))
         large.append(try Sample.batch(Sample.spans(1_000..<1_001), resource: [("service.name", .text("late"))]))
-        #expect(try session.write(small).lostRows == 0)
+        #expect(try session.write(small).refused == 0)
         for _ in 0..<3 {
-            let error = try #require(throws: SQLiteError.self) { _ = try session.write(large) }
+            let failure = try #require(throws: SQLiteSession.Failure.self) { _ = try session.write(large) }
+            guard case .sqlite(let error) = failure else { throw failure }
             #expect(SQLiteProblem.of(error, path: "x").kind == "disk")
             #expect(!SQLiteProblem.requiresReopen(error))
             #expect(!session.connection.isInTransaction)
             #expect(try count == "2")
         }
         try session.connection.execute("pragma max_page_count = 1000000")
-        #expect(try session.write(large).lostRows == 0)
+        #expect(try session.write(large).refused == 0)
         #expect(try count == "1001")
         #expect(try fixture.value("select count(distinct span_id) from traces") == "1001")
         #expect(try fixture.value("select count(*) from spans where resource_attributes is null") == "0")
@@ -44,7 +45,7 @@ import Testing
 
     @Test func nobodyButOwnerAndGroupMayReadTheFiles() throws {
         let session = try SQLiteSession(fixture.config)
-        #expect(try session.write(try Sample.batch(Sample.spans(0..<1))).lostRows == 0)
+        #expect(try session.write(try Sample.batch(Sample.spans(0..<1))).refused == 0)
         for suffix in ["", "-wal", "-shm"] {
             var status = stat()
             #expect(stat(fixture.config.path + suffix, &status) == 0)
@@ -138,7 +139,7 @@ import Testing
             begin select raise(abort, 'not this one'); end
             """)
         let outcome = store.write(try Sample.batch(Sample.spans(0..<10)))
-        guard case .permanent(let problem, let lost) = outcome else {
+        guard case .permanent(let problem, let lost, _) = outcome else {
             Issue.record("expected a loss, not \(outcome)")
             return
         }

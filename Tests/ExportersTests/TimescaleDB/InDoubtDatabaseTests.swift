@@ -156,7 +156,7 @@ struct InDoubtDatabaseTests {
             let (writer, _) = database.writer()
             #expect(writer.write(try Model.batch(Model.spans(30)), cancellation: cancellation) == .written)
             let statements = CopyStatements(schema: SQLIdentifier(name: "public"))
-            _ = try database.connection.startCopy(statements.copyIntoTemporary)
+            _ = try database.connection.startCopy(statements.copyIntoTemporary(CommitBarrier.processIdentity))
             let file = CopyFile.encode(try Model.batch(Model.spans(50)))
             try file.bytes.withUnsafeBytes { bytes in try database.connection.sendCopy(bytes) }
             try database.connection.endCopy()
@@ -186,7 +186,7 @@ struct InDoubtDatabaseTests {
                 outcome = writer.write(batch, cancellation: cancellation)
                 if case .permanent = outcome { break }
             } while attempts < 20
-            guard case .permanent(_, let lost) = outcome else {
+            guard case .permanent(_, let lost, _) = outcome else {
                 Issue.record("\(outcome)")
                 return
             }

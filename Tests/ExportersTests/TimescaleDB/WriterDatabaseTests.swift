@@ -154,7 +154,7 @@ struct WriterDatabaseTests {
             let spans = Model.spans(200)
             let bad = spans.filter { String(decoding: $0.name, as: UTF8.self).contains("13") }
             let outcome = writer.write(try Model.batch(spans), cancellation: cancellation)
-            guard case .permanent(let problem, let lost) = outcome else {
+            guard case .permanent(let problem, let lost, _) = outcome else {
                 Issue.record("\(outcome)")
                 return
             }
@@ -175,8 +175,8 @@ struct WriterDatabaseTests {
                 Issue.record("not retryable")
                 return
             }
-            #expect(problem.kind == "schema" && problem.description.contains("42P01"))
-            #expect(after == TimescaleDBLimits.configurationRetry)
+            #expect(problem.kind == "missing_table" && problem.description.contains("42P01"))
+            #expect(after == nil)
             try database.migrate()
             #expect(writer.write(batch, cancellation: cancellation) == .written)
             #expect(try database.count("traces") == 5)
@@ -193,7 +193,7 @@ struct WriterDatabaseTests {
                 return
             }
             #expect(problem.kind == "authentication", "\(problem)")
-            #expect(after == TimescaleDBLimits.configurationRetry)
+            #expect(after == RetryConfig().maxInterval)
             #expect(!problem.description.contains("wrong"))
         }
     }

@@ -44,6 +44,12 @@ struct Migrator {
         return rows.first?[0].flatMap { Int($0) } ?? 0
     }
 
+    /// Whether the tables that writers need are there.
+    func tablesExist() throws(DatabaseError) -> Bool {
+        let missing = ["traces", "resources"].map { "to_regclass(\(SQLIdentifier(name: "\(schema).\($0)").literal)) is null" }
+        return try connection.query("select \(missing.joined(separator: " or "))").first?[0] == "f"
+    }
+
     /// Throws when the schema is newer than this program knows.
     func checkNotNewer(_ version: Int) throws(DatabaseError) {
         guard version <= Migration.latest else {
@@ -58,11 +64,14 @@ struct Migrator {
     mutating func run(always: Bool) throws(DatabaseError) -> MigrationReport {
         let before = try version()
         try checkNotNewer(before)
-        try detectServer(mayCreateExtension: before == 0)
+        // Dropped behind our back: the steps are idempotent, so they are all taken again.
+        let isGone = before == 0 ? false : try !tablesExist()
+        if isGone { logger.warning("tables are missing and are made again", metadata: ["schema": "\(schema.name)"]) }
+        try detectServer(mayCreateExtension: before == 0 || isGone)
         var report = MigrationReport(versionBefore: before, versionAfter: before, server: serverName, applied: [])
-        if before == Migration.latest, !always { return report }
+        if before == Migration.latest, !always, !isGone { return report }
         for migration in Migration.all {
-            if try apply(migration) { report.applied.append("\(migration.version) \(migration.name)") }
+            if try apply(migration, again: isGone) { report.applied.append("\(migration.version) \(migration.name)") }
             report.versionAfter = max(report.versionAfter, migration.version)
         }
         let policies = Policies.statements(settings)
@@ -77,18 +86,20 @@ struct Migrator {
     private var serverName: String { settings.timescale.map { "TimescaleDB \($0.version)" } ?? "PostgreSQL" }
 
     /// False when somebody else has done it meanwhile.
-    private func apply(_ migration: Migration) throws(DatabaseError) -> Bool {
+    ///
+    /// - Parameter again: also when it is recorded as done.
+    private func apply(_ migration: Migration, again: Bool) throws(DatabaseError) -> Bool {
         var done = false
         try inLockedTransaction { connection throws(DatabaseError) in
             if migration.version == 1 { try createHistory() }
             let current = try version()
             try checkNotNewer(current)
-            guard current < migration.version else { return }
+            guard current < migration.version || again else { return }
             for statement in migration.statements(settings) { try connection.query(statement) }
             try connection.query(
                 """
                 insert into \(schema).collector_schema_migrations (version, name) \
-                values (\(migration.version), \(SQLIdentifier(name: migration.name).literal))
+                values (\(migration.version), \(SQLIdentifier(name: migration.name).literal)) on conflict do nothing
                 """)
             done = true
         }

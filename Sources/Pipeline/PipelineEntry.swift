@@ -1,0 +1,223 @@
+import Dispatch
+import Logging
+import OTLPWire
+import SelfTelemetry
+import Synchronization
+
+/// The door of one pipeline: what receivers hand to, and the pipeline's place in the write-ahead log.
+///
+/// Without the log it passes batches on and answers as the pipeline does. With the log nothing is refused here: a request is in
+/// the log already. Either the entry is **direct** and hands the decoded request on at once, or it has a **backlog**: the pipeline
+/// was full, or the log brought records of former runs. Then the request's memory is let go, and a feeder thread reads the log in
+/// order, decodes again, and hands on as fast as the pipeline takes it, until nothing is left and the entry is direct again. So an
+/// outage costs room in the log and none in memory.
+///
+/// Who hands a record on is decided by the log (`WriteAheadLog.take`, `next`), so that no thread can do it twice. The entry outlives
+/// its pipeline: a reload gives it another `next`.
+public final class PipelineEntry: Consumer {
+    /// The pipeline's id, `traces` or `traces/name`.
+    public let id: String
+    private let source: Source?
+    private let state: Mutex<State>
+    private let wake = ConditionLock()
+    private let feeder = DispatchGroup()
+    private let metrics: Metrics?
+    private let logger: Logger
+
+    /// Where a backlog is read from.
+    public struct Source: Sendable {
+        public let log: WriteAheadLog
+        /// The pipeline's number among the log's readers.
+        public let reader: Int
+        public let budget: MemoryBudget
+        public let limits: DecodeLimits
+
+        public init(log: WriteAheadLog, reader: Int, budget: MemoryBudget, limits: DecodeLimits) {
+            self.log = log
+            self.reader = reader
+            self.budget = budget
+            self.limits = limits
+        }
+    }
+
+    /// Whose requests the pipeline is for.
+    public struct Receivers: Sendable {
+        /// Ids of those that feed the pipeline.
+        public var feeding: Set<String>
+        /// All that are configured: what came from one that is no more goes to every pipeline.
+        public var known: Set<String>
+
+        public init(feeding: Set<String>, known: Set<String>) {
+            self.feeding = feeding
+            self.known = known
+        }
+
+        func includes(_ receiver: String) -> Bool { feeding.contains(receiver) || !known.contains(receiver) }
+    }
+
+    private struct State {
+        var next: any Consumer<SpanBatch>
+        var receivers: Receivers
+        var hasBacklog = false
+        /// Grows with each request that was left to the feeder: it must not stop while one came after its last look.
+        var left: UInt64 = 0
+        var isStopping = false
+    }
+
+    private struct Metrics: Sendable {
+        let backlog: Gauge
+        let fed: Counter
+        let unreadable: InternalEvent
+    }
+
+    /// - Parameter source: nil without the write-ahead log.
+    public init(
+        id: String, next: any Consumer<SpanBatch>, receivers: Receivers, source: Source?, registry: MetricRegistry, logger: Logger
+    ) {
+        self.id = id
+        self.source = source
+        self.logger = logger
+        state = Mutex(State(next: next, receivers: receivers))
+        let labels = [(name: "pipeline", value: id)]
+        metrics = source.map { _ in
+            Metrics(
+                backlog: registry.gauge("collector_pipeline_backlog", help: "1 while the pipeline is fed from the log.", labels: labels),
+                fed: registry.counter("collector_pipeline_fed_spans_total", help: "Spans read back from the log.", labels: labels),
+                unreadable: InternalEvent(
+                    counter: registry.counter(
+                        "collector_pipeline_unreadable_requests_total", help: "Requests in the log that this version cannot decode.",
+                        labels: labels),
+                    logger: logger, level: .error, message: "a request in the write-ahead log cannot be decoded and is given up"))
+        }
+    }
+
+    /// Gives the entry another pipeline, from the next batch on.
+    public func replaceNext(_ next: any Consumer<SpanBatch>, receivers: Receivers) {
+        state.withLock { state in
+            state.next = next
+            state.receivers = receivers
+        }
+        wake.withLock { wake.broadcast() }
+    }
+
+    private var next: any Consumer<SpanBatch> { state.withLock { $0.next } }
+
+    /// Whether requests wait in the log.
+    public var hasBacklog: Bool { state.withLock { $0.hasBacklog } }
+
+    // MARK: Without the log
+
+    public var admission: Outcome { next.admission }
+
+    public func consume(_ batch: SpanBatch) -> Outcome { next.consume(batch) }
+
+    // MARK: With the log
+
+    /// Reads what former runs left behind. To be called once, when the log is open and the pipeline has started.
+    public func start() {
+        guard let source, source.log.hasBacklog(reader: source.reader) else { return }
+        leaveToFeeder()
+    }
+
+    /// Hands a durable request on, or leaves it to the feeder. From any thread; never refuses.
+    public func deliver(_ batch: TraceBatch, sequence: UInt64) {
+        guard let source else { return }
+        let (next, isDirect) = state.withLock { state in
+            if state.hasBacklog || state.isStopping { state.left += 1 }
+            return (state.next, !state.hasBacklog && !state.isStopping)
+        }
+        guard isDirect else { return }
+        guard next.admission == .accepted else { return leaveToFeeder() }
+        // The feeder of a backlog that has just ended may have been quicker.
+        guard let hold = source.log.take(sequence, reader: source.reader) else { return }
+        guard next.consume(SpanBatch(batch, hold: hold)) == .accepted else {
+            hold.giveBack()
+            return leaveToFeeder()
+        }
+    }
+
+    private func leaveToFeeder() {
+        let isFirst = state.withLock { state in
+            state.left += 1
+            guard !state.hasBacklog, !state.isStopping else { return false }
+            state.hasBacklog = true
+            return true
+        }
+        guard isFirst else { return }
+        metrics?.backlog.set(1)
+        logger.info("the pipeline is behind: requests wait in the write-ahead log", metadata: ["pipeline": "\(id)"])
+        // A queue of its own is a thread of its own as long as it is at work: it blocks in file reads.
+        DispatchQueue(label: "feed-\(id)").async(group: feeder) { self.feed() }
+    }
+
+    /// Until the log has nothing left for this pipeline, or `stop`.
+    private func feed() {
+        guard let source else { return }
+        var cursor = LogCursor()
+        while waitForRoom(source) {
+            let seen = state.withLock { $0.left }
+            if let request = source.log.next(&cursor, reader: source.reader) {
+                hand(request, source)
+            } else if endsBacklog(seen) {
+                return
+            }
+        }
+    }
+
+    /// False when the entry has stopped.
+    private func waitForRoom(_ source: Source) -> Bool {
+        while true {
+            let (next, isStopping) = state.withLock { ($0.next, $0.isStopping) }
+            if isStopping { return false }
+            if !source.budget.isExhausted, next.admission == .accepted { return true }
+            wake.withLock { _ = wake.wait(until: .now + PipelineLimits.feedPollInterval) }
+        }
+    }
+
+    private func hand(_ request: LoggedRequest, _ source: Source) {
+        // Not for this pipeline: released as the hold goes away.
+        guard state.withLock({ $0.receivers.includes(request.project) }) else { return }
+        let batch: TraceBatch
+        do throws(DecodeError) {
+            batch = try request.withBytes { (bytes) throws(DecodeError) in
+                try TraceBatch.decode(
+                    bytes, receivedUnixNano: request.receivedUnixNano, limits: source.limits, account: source.budget)
+            }
+        } catch {
+            // It was decoded before it was answered, so this is another version's. Keeping it would block the log for ever.
+            metrics?.unreadable.emit(metadata: ["pipeline": "\(id)"])
+            return
+        }
+        let spans = SpanBatch(batch, hold: request.hold)
+        if next.consume(spans) == .accepted {
+            metrics?.fed.add(batch.spanCount)
+        } else {
+            request.hold.giveBack()
+            wake.withLock { _ = wake.wait(until: .now + PipelineLimits.feedPollInterval) }
+        }
+    }
+
+    /// Direct again, unless a request was left to the feeder after it looked.
+    private func endsBacklog(_ seen: UInt64) -> Bool {
+        let hasEnded = state.withLock { state in
+            guard state.left == seen else { return false }
+            state.hasBacklog = false
+            return true
+        }
+        guard hasEnded else { return false }
+        metrics?.backlog.set(0)
+        logger.info("the pipeline has caught up with the write-ahead log", metadata: ["pipeline": "\(id)"])
+        return true
+    }
+
+    /// Goes on feeding while the pipeline takes it, until `deadline`; the rest stays in the log. To be called when no more requests
+    /// arrive.
+    public func stop(deadline: ContinuousClock.Instant) async {
+        while state.withLock({ $0.hasBacklog }), ContinuousClock.now < deadline, next.admission == .accepted {
+            try? await Task.sleep(for: PipelineLimits.shutdownPollInterval)
+        }
+        state.withLock { $0.isStopping = true }
+        wake.withLock { wake.broadcast() }
+        await withCheckedContinuation { done in feeder.notify(queue: .global()) { done.resume() } }
+    }
+}
