@@ -74,12 +74,14 @@ private final class Diary: Sendable {
                 blueprints.processors[try id(name)] = ProcessorBlueprint { _, next in DiaryStage(name, diary, next: next) }
             }
             for name in receivers {
-                blueprints.receivers[try id(name)] = ReceiverBlueprint { _, next in
-                    MadeReceiver(component: DiaryStage(name, diary, next: next)) { [] }
+                blueprints.receivers[try id(name)] = ReceiverBlueprint { _, output in
+                    MadeReceiver(component: DiaryStage(name, diary, next: OutputStage(output))) { [] }
                 }
             }
             blueprints.pipelines.append(
-                .init(receivers: try receivers.map(id), processors: try processors.map(id), exporters: try exporters.map(id)))
+                .init(
+                    id: try id("traces/\(blueprints.pipelines.count)"), receivers: try receivers.map(id),
+                    processors: try processors.map(id), exporters: try exporters.map(id)))
         }
         return blueprints
     }
@@ -122,7 +124,7 @@ private final class Diary: Sendable {
 
     @Test func componentsAreListedInTheOrderASpanMeetsThem() throws {
         let assembly = assemble(try blueprints([(["r"], ["one", "two"], ["a", "b"])]))
-        #expect(assembly.all.map(\.place) == ["receivers.r", "processors.one", "processors.two", "exporters.a", "exporters.b"])
+        #expect(assembly.health.map(\.place) == ["receivers.r", "processors.one", "processors.two", "exporters.a", "exporters.b"])
     }
 
     @Test func processorsCountWhatComesInAndGoesOut() throws {
@@ -132,4 +134,15 @@ private final class Diary: Sendable {
         #expect(text.contains("otelcol_processor_incoming_items_total{processor=\"one\",otel_signal=\"traces\"} 1"))
         #expect(text.contains("otelcol_processor_outgoing_items_total{processor=\"one\",otel_signal=\"traces\"} 1"))
     }
+}
+
+/// Hands whole requests to a receiver's output.
+private final class OutputStage: Consumer {
+    private let output: ReceiverOutput
+
+    init(_ output: ReceiverOutput) { self.output = output }
+
+    var admission: Outcome { output.admission }
+
+    func consume(_ batch: SpanBatch) -> Outcome { output.consume(batch.slices[0].batch) }
 }

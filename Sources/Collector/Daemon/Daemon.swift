@@ -187,6 +187,15 @@ extension ComponentContext {
     }
 }
 
+extension WriteAheadLogSettings {
+    /// As `service.write_ahead_log` says.
+    fileprivate init(_ config: WriteAheadLogConfig) {
+        self.init(
+            directory: config.directory, maxSizeBytes: config.maxSizeMiB << 20, segmentBytes: config.segmentMiB << 20,
+            sync: config.sync == .always ? .always : .interval(config.syncInterval), dedupWindow: config.dedupWindow)
+    }
+}
+
 private struct DaemonService: Service {
     let body: @Sendable () async throws -> Void
 

@@ -26,7 +26,8 @@ enum LogFormat {
         guard name.hasSuffix(suffix), name.utf8.count == 16 + suffix.utf8.count else { return nil }
         let digits = name.utf8.prefix(16)
         guard digits.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
-        return UInt64(String(decoding: digits, as: UTF8.self), radix: 16)
+        // Far beyond what is ever counted to, so that counting on cannot overflow.
+        return UInt64(String(decoding: digits, as: UTF8.self), radix: 16).flatMap { $0 < 1 << 62 ? $0 : nil }
     }
 }
 
