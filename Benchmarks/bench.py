@@ -2,7 +2,8 @@
 """Measures the collector against Rotel and against plain COPY and writes RESULTS.md. `make bench` is the way to start it: it builds
 first and gives us a private PostgreSQL.
 
-Environment: ROUNDS (5) of the comparison with Rotel, DATABASE_ROUNDS (5), LOG_ROUNDS (5), SOAK (600) seconds of load for memory growth, 0 = none.
+Environment: ROUNDS (5) of the comparison with Rotel, DATABASE_ROUNDS (5), LOG_ROUNDS (5), SOAK (600) seconds of load for memory
+growth, 0 = none.
 Exit status 0 when all was measured, whether or not the bars are met.
 """
 import functools

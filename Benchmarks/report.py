@@ -86,11 +86,13 @@ class Report:
         # The log can write no faster than the disk: the bar is on what the disk allows.
         allowed = min(plain["bytes"], disk)
         mib = 1 << 20
-        table = [[name, f"{row['us']:.2f}", f"{row['rate']:,.0f}", f"{row['bytes'] / mib:,.0f}", f"{row['group']:.1f}", f"{row['sender_us']:.2f}"]
+        table = [[name, f"{row['us']:.2f}", f"{row['rate']:,.0f}", f"{row['bytes'] / mib:,.0f}", f"{row['group']:.1f}",
+                  f"{row['sender_us']:.2f}"]
                  for name, row in (("without the log", plain), ("with the log, `sync: always`", logged))]
         rate = f"{ratio:.2f} (bar {LOG_RATE_MIN}); {logged['bytes'] / disk:.2f} of what the disk writes"
         verdicts = [
-            ["CPU added per span", self._bar("CPU added by the log per span", f"{added:.2f} µs (bar {LOG_US_MAX} µs)", added <= LOG_US_MAX)],
+            ["CPU added per span",
+             self._bar("CPU added by the log per span", f"{added:.2f} µs (bar {LOG_US_MAX} µs)", added <= LOG_US_MAX)],
             ["spans/s, of those without the log", self._bar("spans/s with the log", rate, logged["bytes"] >= LOG_RATE_MIN * allowed)],
             ["acknowledged at 50 % load, 99th percentile", self._bar(
                 "acknowledgement at 50 % load", f"{latency['p99_ms']:.1f} ms (bar {LOG_P99_MS_MAX} ms), median {latency['p50_ms']:.1f} ms",

@@ -108,6 +108,12 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 // MARK: Exporters
 
+extension ComponentContext {
+    fileprivate var exporterResources: ExporterResources {
+        ExporterResources(queueBytesMax: memory.queueBytesMax, isDurable: log != nil, deadLetterDirectory: log?.directory)
+    }
+}
+
 private func debugExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
     let config = DebugConfig(from: section)
     return ExporterBlueprint(destination: "the terminal (debug)") { context in
@@ -127,7 +133,9 @@ private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterB
         migrate: { logger in try SQLiteExporter.migrate(config: config, logger: logger) },
         bufferBytes: config.bufferBytes,
         make: { context in
-            SQLiteExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+            SQLiteExporter(
+                id: id, config: config, resources: context.exporterResources, registry: context.registry,
+                logger: context.loggers.logger("exporters.\(id)"))
         })
 }
 
@@ -138,6 +146,8 @@ private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> Expo
         migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
         bufferBytes: config.bufferBytes,
         make: { context in
-            TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+            TimescaleDBExporter(
+                id: id, config: config, resources: context.exporterResources, registry: context.registry,
+                logger: context.loggers.logger("exporters.\(id)"))
         })
 }
