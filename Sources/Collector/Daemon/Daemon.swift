@@ -138,7 +138,7 @@ final class Daemon: Sendable {
         }
         try await exchange.exchangeReceivers()
         running.update { if $0.phase == .starting { $0.phase = .running } }
-        assembly.announce(assembly.receivers, logger)
+        assembly.announce(assembly.receivers, assembly.exporters, logger)
     }
 
     // MARK: Stop
