@@ -126,7 +126,9 @@ private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterB
         migrate: { logger in try SQLiteExporter.migrate(config: config, logger: logger) },
         bufferBytes: config.bufferBytes,
         make: { context in
-            SQLiteExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+            SQLiteExporter(
+                id: id, config: config, resources: resources(context), registry: context.registry,
+                logger: context.loggers.logger("exporters.\(id)"))
         })
 }
 
@@ -137,6 +139,13 @@ private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> Expo
         migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
         bufferBytes: config.bufferBytes,
         make: { context in
-            TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+            TimescaleDBExporter(
+                id: id, config: config, resources: resources(context), registry: context.registry,
+                logger: context.loggers.logger("exporters.\(id)"))
         })
+}
+
+private func resources(_ context: ComponentContext) -> ExporterResources {
+    ExporterResources(
+        queueBytesMax: context.memory.queueBytesMax, isDurable: context.log != nil, deadLetterDirectory: context.log?.directory)
 }

@@ -116,6 +116,9 @@ public final class WriteAheadLog: @unchecked Sendable {
         if isOpen { body() }
     }
 
+    /// Where the log is; others may keep files there whose names do not end in `.wal`.
+    public var directory: String { settings.directory }
+
     /// All zero before the log is open.
     public var identity: LogIdentity { lock.withLock { state.identity } }
 
