@@ -135,7 +135,7 @@ final class Daemon: Sendable {
         if let log = context.log { await Self.open(log, for: assembly.pipelines) }
         try await exchange.exchangeReceivers()
         running.update { if $0.phase == .starting { $0.phase = .running } }
-        assembly.announce(assembly.receivers, logger)
+        assembly.announce(assembly.receivers, assembly.exporters, logger)
     }
 
     /// Waits a moment for the log, so that clients which start together with the collector are not refused. One that has much to read,

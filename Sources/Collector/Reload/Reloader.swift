@@ -153,7 +153,7 @@ final class Reloader: Sendable {
         metrics.succeeded()
         let plan = exchange.transition.plan
         logger.info("configuration reloaded", metadata: plan.summary.mapValues { "\($0)" })
-        if !plan.isEmpty { exchange.transition.next.announce(exchange.transition.madeReceivers, logger) }
+        exchange.transition.next.announce(exchange.transition.madeReceivers, exchange.transition.madeExporters, logger)
         return exchange
     }
 

@@ -32,7 +32,12 @@ final class CommitBarrier: Sendable {
         var earlier: Set<Int64> = []
         var isOwn = false
         for slice in batch.slices {
-            guard let hold = slice.hold, hold.isReplayed else { continue }
+            guard let hold = slice.hold else {
+                // Without the log: handed over by an exporter of this process that was replaced.
+                isOwn = isOwn || batch.isReplayed
+                continue
+            }
+            guard hold.isReplayed else { continue }
             let key = Self.key(LogIdentity(id: hold.log.id, run: hold.run))
             if hold.run == hold.log.run { isOwn = true } else if !passed.withLock({ $0.contains(key) }) { earlier.insert(key) }
         }
