@@ -112,8 +112,8 @@ final class Daemon: Sendable {
         let readers = blueprints.pipelines.map(\.id)
         let log = service.writeAheadLog.map {
             WriteAheadLog(
-                settings: WriteAheadLogSettings($0, fingerprintBytesMax: memory.fingerprintBytesMax), readers: readers.map(\.description), registry: registry,
-                logger: loggers.logger("service.write_ahead_log"))
+                settings: WriteAheadLogSettings($0, fingerprintBytesMax: memory.fingerprintBytesMax),
+                readers: readers.map(\.description), registry: registry, logger: loggers.logger("service.write_ahead_log"))
         }
         running.update { $0.log = log }
         return ComponentContext(
