@@ -4,6 +4,7 @@ import sqlite3
 import time
 
 import segments
+from faults import cut_power
 from plan import change_settings
 
 STOP_SECONDS_MAX = 20
@@ -89,6 +90,10 @@ class Chaos:
         return str({name: value for name, value in world.settings.items() if value != world.plan.settings[name]})
 
     # The log's files.
+
+    def _power_cut(self, down):
+        """For the machine of the collector: what its log has not synced may be gone."""
+        return self._down(down, lambda: f"{cut_power(self.rng, self.world.log_directory, self.world.shadow)} unsynced pages lost")
 
     def _excuse(self, request):
         if request is None:

@@ -23,13 +23,18 @@ FILESYSTEM_BYTES = 24 << 20
 def build_shim(directory):
     """Compiles the shim; the path of the library."""
     library = Path(directory) / "shim.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", library, HERE / "shim.c", "-ldl"], check=True)
+    options = ["-shared", "-fPIC", "-O2", "-Wall", "-Wno-format-truncation", "-Werror"]
+    subprocess.run(["cc", *options, "-o", library, HERE / "shim.c", "-ldl"], check=True)
     return library
 
 
 class Shim:
-    def __init__(self, library, control_path, directory):
+    """`shadow`: a directory that will be as `directory` would be after a power cut; None for no such thing."""
+
+    def __init__(self, library, control_path, directory, shadow=None):
         self.environment = {"LD_PRELOAD": str(library), "TORTURE_CONTROL": str(control_path), "TORTURE_DIRECTORY": str(directory)}
+        if shadow:
+            self.environment["TORTURE_SHADOW"] = str(shadow)
         Path(control_path).write_bytes(bytes(mmap.PAGESIZE))
         with open(control_path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
@@ -59,6 +64,35 @@ def enter_own_mounts():
     if os.getuid() != 0 or libc.unshare(NEW_NAMESPACE) != 0:
         return False
     return subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True).returncode == 0
+
+
+def cut_power(rng, directory, shadow):
+    """Leaves in both directories what the disk may hold after a power cut: all that was synced, and of the rest a random part, page by
+    page; files and deletions that were not synced come and go. How many pages were lost."""
+    lost, chance = 0, rng.choice([0, 0.5, 0.9])
+    for path in sorted(shadow.glob("*.new")):
+        path.unlink()
+    for name in sorted({path.name for part in (directory, shadow) for path in part.glob("*.wal")}):
+        real, durable = directory / name, shadow / name
+        if not real.exists():
+            if rng.random() < 0.5:
+                durable.unlink()
+                continue
+            real.write_bytes(durable.read_bytes())
+        now = real.read_bytes()
+        if not durable.exists() and rng.random() < 0.5:
+            real.unlink()
+            continue
+        then = durable.read_bytes().ljust(len(now), b"\0")[:len(now)] if durable.exists() else bytes(len(now))
+        pages = []
+        for at in range(0, len(now), mmap.PAGESIZE):
+            page = now[at:at + mmap.PAGESIZE]
+            if page != then[at:at + mmap.PAGESIZE] and rng.random() >= chance:
+                page, lost = then[at:at + mmap.PAGESIZE], lost + 1
+            pages.append(page)
+        for path in (real, durable):
+            path.write_bytes(b"".join(pages))
+    return lost
 
 
 class SmallDisk:

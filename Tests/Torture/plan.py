@@ -20,6 +20,7 @@ EVENTS = {
     "flip bits anywhere but in records": (1, "log"),
     "tear the last record": (1, "log"),
     "garbage after the last record": (1, "log"),
+    "power cut": (4, "synced log"),
     "log faults": (5, "log"),
     "disk full": (2, "disk"),
     "kill postgres": (3, "postgres"),
@@ -68,13 +69,16 @@ def make_plan(rng, with_log=True, has_disk=True, only=None):
     store = "sqlite" if rng.random() < SQLITE_SHARE else "postgres"
     if only and any(EVENTS[name][1] in ("postgres", "sqlite") for name in only):
         store = next(EVENTS[name][1] for name in only if EVENTS[name][1] in ("postgres", "sqlite"))
+    settings = make_settings(rng)
     possible = {None, store} | ({"log"} if with_log else set()) | ({"disk"} if with_log and has_disk else set())
+    if with_log and settings["sync"] == "always":
+        possible.add("synced log")
     weights = {name: weight for name, (weight, need) in EVENTS.items() if need in possible and (not only or name in only)}
     seconds = rng.uniform(SECONDS_MIN, SECONDS_MAX)
     times = sorted(rng.uniform(0.1, seconds) for _ in range(rng.randint(EVENTS_MIN, EVENTS_MAX)))
     names = rng.choices(list(weights), list(weights.values()), k=len(times))
     events = [Event(at, name, details(rng, name)) for at, name in zip(times, names)]
-    return Plan(store, rng.random() < GROUPING_SHARE, with_log, seconds, events, make_settings(rng))
+    return Plan(store, rng.random() < GROUPING_SHARE, with_log, seconds, events, settings)
 
 
 def pause(rng, longest):
@@ -94,7 +98,7 @@ def details(rng, name):
         return {"mode": rng.choice(["fast", "immediate"])}
     if name == "kill collector twice":
         return {"down": pause(rng, 0.3), "after": pause(rng, 0.5)}
-    if name == "terminate collector" or name.startswith(("kill collector", "flip", "tear", "garbage")):
+    if name == "terminate collector" or name.startswith(("kill collector", "power", "flip", "tear", "garbage")):
         return {"down": pause(rng, 0.8)}
     return {} if name in ("reload", "kill a backend", "cut connections") else {"seconds": pause(rng, 1.5)}
 

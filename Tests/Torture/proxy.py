@@ -67,6 +67,7 @@ class Link:
         if kind == "before":
             raise EOFError
         if kind == "in":
+            self.swallowing.set()
             self.server.sendall(message)
             raise EOFError
         if kind == "after":

@@ -48,7 +48,11 @@ class Round:
         world.note("stopped")
         broken += self._nothing_left()
         self.stored = world.store.span_numbers()
-        return broken + reckon(self.writer.requests, self.writer.acknowledged(), self.stored, self.chaos.excused)
+        broken += reckon(self.writer.requests, self.writer.acknowledged(), self.stored, self.chaos.excused)
+        if broken:
+            for line in world.store.evidence():
+                world.note(f"doubled: {line}")
+        return broken
 
     def _drain(self):
         """Until everything acknowledged is stored and the log is empty, or nothing moves any more; the reckoning tells which."""

@@ -79,7 +79,8 @@ def flip_elsewhere(rng, directory):
     for path in segment_files(directory):
         found = list(records(path))
         end = end_of(path, found)
-        copy = rng.randrange(2) * SEGMENT_HEADER_BYTES
+        # The same copy each time: without the other one the segment would be lost.
+        copy = int(path.stem, 16) % 2 * SEGMENT_HEADER_BYTES
         places = [range(copy, copy + 128), range(copy, copy + SEGMENT_HEADER_BYTES)]
         places += [] if end is None else [range(end, path.stat().st_size)]
         places = [place for place in places if place] + [record.span() for record in found if record.kind == RELEASES]

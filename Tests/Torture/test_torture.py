@@ -75,11 +75,11 @@ def test_the_same_seed_makes_the_same_plan_and_all_events_occur():
 class Shimmed:
     """Calls made in a process under the shim."""
 
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, shadow=None):
         self.log, self.other = tmp_path / "log", tmp_path / "other"
         self.log.mkdir()
         self.other.mkdir()
-        self.shim = faults.Shim(faults.build_shim(tmp_path), tmp_path / "control", self.log)
+        self.shim = faults.Shim(faults.build_shim(tmp_path), tmp_path / "control", self.log, shadow)
 
     def run(self, body):
         """The errno that Python code in a child fails with, 0 if it does not; `log` and `other` are directories."""
@@ -124,6 +124,45 @@ def test_shim_fails_new_files_writes_shortly_and_counts_down(shimmed):
     shimmed.shim.clear()
     shimmed.shim.set("syncs fail", calls=1)
     assert shimmed.run("f = new(log)\n    try: os.fsync(f)\n    except OSError: os.fsync(f)\n    else: sys.exit(99)") == 0
+
+
+def test_shadow_keeps_what_was_synced_under_names_that_were_synced(tmp_path):
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    shimmed = Shimmed(tmp_path, shadow)
+    write, sync = "f = os.open(log + '/a.wal', os.O_CREAT | os.O_RDWR); os.pwrite(f, b'one', 0); os.fsync(f)", "os.fsync(os.open(log, 0))"
+    assert shimmed.run(write) == 0
+    assert [path.name for path in shadow.iterdir()] == ["a.wal.new"]
+    assert shimmed.run(sync) == 0
+    assert shimmed.run("f = os.open(log + '/a.wal', os.O_RDWR); os.pwrite(f, b'two', 4); os.fdatasync(f); os.pwrite(f, b'three', 0)") == 0
+    assert [(path.name, path.read_bytes()) for path in shadow.iterdir()] == [("a.wal", b"one\0two")]
+    shimmed.shim.set("syncs fail", calls=1)
+    twice = "os.pwrite(f, b'T', 4)\n    try: os.fsync(f)\n    except OSError: os.fsync(f)"
+    assert shimmed.run("f = os.open(log + '/a.wal', os.O_RDWR); " + twice) == 0
+    assert (shadow / "a.wal").read_bytes() == b"one\0two", "the kernel does not write again what it could not write"
+    assert shimmed.run(f"os.unlink(log + '/a.wal'); assert os.path.exists({str(shadow)!r} + '/a.wal'); {sync}") == 0
+    assert not list(shadow.iterdir())
+
+
+def test_power_cut_keeps_what_was_synced(tmp_path):
+    page = faults.mmap.PAGESIZE
+    outcomes = set()
+    for seed in range(60):
+        log, shadow = tmp_path / f"log{seed}", tmp_path / f"shadow{seed}"
+        log.mkdir(), shadow.mkdir()
+        (log / "a.wal").write_bytes(b"A" * page + b"B" * page + b"C" * page)
+        (shadow / "a.wal").write_bytes(b"A" * page)
+        (log / "new.wal").write_bytes(b"N")
+        (shadow / "new.wal.new").write_bytes(b"N")
+        (shadow / "gone.wal").write_bytes(b"G")
+        faults.cut_power(random.Random(seed), log, shadow)
+        files = {path.name: path.read_bytes() for path in log.iterdir()}
+        assert files == {path.name: path.read_bytes() for path in shadow.iterdir()}
+        data = files["a.wal"]
+        assert data[:page] == b"A" * page and len(data) == 3 * page
+        outcomes.add((data[page:page + 1], data[-1:], files.get("new.wal"), files.get("gone.wal")))
+    assert {b for b, _, _, _ in outcomes} == {b"B", b"\0"} and {n for _, _, n, _ in outcomes} == {None, b"N", b"\0"}
+    assert {g for _, _, _, g in outcomes} == {None, b"G"}
 
 
 class Server:

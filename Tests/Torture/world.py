@@ -63,6 +63,14 @@ class PostgresStore:
         except psycopg.errors.UndefinedTable:
             return []
 
+    def evidence(self):
+        """Which transactions wrote the spans that are there twice."""
+        import psycopg
+        with psycopg.connect(self.server.dsn(self.database), connect_timeout=10) as connection:
+            return [" ".join(map(str, row)) for row in connection.execute(
+                f"select min({self.fields}), max({self.fields}), count(*), xmin, min(ts), max(ts) from traces where span_id in "
+                "(select span_id from traces group by span_id having count(*) > 1) group by xmin order by xmin::text::int")]
+
     def close(self):
         self.proxy.close()
         self.server.start()
@@ -71,6 +79,9 @@ class PostgresStore:
 
 class SQLiteStore(stores.SQLite):
     proxy = None
+
+    def evidence(self):
+        return []
 
     def settings(self, chosen):
         return {"path": str(self.path)}
@@ -91,7 +102,9 @@ class World:
         self.store = PostgresStore(server) if plan.store == "postgres" else SQLiteStore(self.directory)
         self.log_directory = disk.directory / self.directory.name
         self.log_directory.mkdir()
-        self.shim = Shim(library, self.directory / "faults", self.log_directory)
+        self.shadow = self.directory / "shadow"
+        self.shadow.mkdir()
+        self.shim = Shim(library, self.directory / "faults", self.log_directory, self.shadow)
         self.collector = Collector(self.directory, CollectorPorts(), self.shim.environment if plan.with_log else {})
         self.write_configuration()
 

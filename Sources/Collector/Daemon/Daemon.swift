@@ -112,8 +112,8 @@ final class Daemon: Sendable {
         let readers = blueprints.pipelines.map(\.id)
         let log = service.writeAheadLog.map {
             WriteAheadLog(
-                settings: WriteAheadLogSettings($0), readers: readers.map(\.description), registry: registry,
-                logger: loggers.logger("service.write_ahead_log"))
+                settings: WriteAheadLogSettings($0, fingerprintBytesMax: memory.fingerprintBytesMax),
+                readers: readers.map(\.description), registry: registry, logger: loggers.logger("service.write_ahead_log"))
         }
         running.update { $0.log = log }
         return ComponentContext(
@@ -190,6 +190,16 @@ extension ComponentContext {
         context.memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: log != nil), ceiling: .current())
         context.memory.apply(to: budget)
         return context
+    }
+}
+
+extension WriteAheadLogSettings {
+    /// As `service.write_ahead_log` says.
+    fileprivate init(_ config: WriteAheadLogConfig, fingerprintBytesMax: Int) {
+        self.init(
+            directory: config.directory, maxSizeBytes: config.maxSizeMiB << 20, segmentBytes: config.segmentMiB << 20,
+            sync: config.sync == .always ? .always : .interval(config.syncInterval), dedupWindow: config.dedupWindow,
+            dedupBytesMax: fingerprintBytesMax)
     }
 }
 

@@ -6,9 +6,11 @@ import Pipeline
 /// same id may name another transaction. While it is in progress nothing else may be done with its rows.
 enum InDoubt {
     enum Fate: Equatable {
-        /// Its rows are in the table.
+        /// A transaction of this id has committed: most likely the lost one. But when the server crashed before anything of the lost
+        /// one was on its disk, it has given the id to another one since, which may be the one that committed. So the rows are most
+        /// likely in the table, and only missing rows may be inserted.
         case committed
-        /// They are not, and never will be.
+        /// Its rows are not in the table, and never will be.
         case aborted
         /// The server cannot tell, but no transaction of this id is running: only missing rows may be inserted.
         case unknown
