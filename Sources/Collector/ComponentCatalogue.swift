@@ -46,6 +46,9 @@ enum ComponentCatalogue {
             Blueprints.Pipeline(
                 id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
         }
+        for kind in ConfigurationDocument.Kind.allCases {
+            for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
+        }
         return blueprints
     }
 }
@@ -57,7 +60,8 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     var listeners: [(sdkProtocol: String, host: String)] = []
     if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
-    return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, output in
+    let ports = [config.grpc?.endpoint.port, config.http?.endpoint.port].compactMap { $0 }
+    return ReceiverBlueprint(ports: ports) { [listeners] context, output in
         let memory = ReceiverMemory(
             bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax)
         let receiver = OTLPReceiver(
