@@ -63,7 +63,8 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     let ports = [config.grpc?.endpoint.port, config.http?.endpoint.port].compactMap { $0 }
     return ReceiverBlueprint(ports: ports) { [listeners] context, output in
         let memory = ReceiverMemory(
-            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax)
+            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax,
+            decodingBytesMax: context.memory.decodingBytes)
         let receiver = OTLPReceiver(
             id: id, config: config, output: output, group: context.group, budget: context.budget, memory: memory,
             registry: context.registry, logger: context.loggers.logger("receivers.\(id)"))
@@ -107,6 +108,12 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 // MARK: Exporters
 
+extension ComponentContext {
+    fileprivate var exporterResources: ExporterResources {
+        ExporterResources(queueBytesMax: memory.queueBytesMax, isDurable: log != nil, deadLetterDirectory: log?.directory)
+    }
+}
+
 private func debugExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
     let config = DebugConfig(from: section)
     return ExporterBlueprint(destination: "the terminal (debug)") { context in
@@ -126,7 +133,9 @@ private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterB
         migrate: { logger in try SQLiteExporter.migrate(config: config, logger: logger) },
         bufferBytes: config.bufferBytes,
         make: { context in
-            SQLiteExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+            SQLiteExporter(
+                id: id, config: config, resources: context.exporterResources, registry: context.registry,
+                logger: context.loggers.logger("exporters.\(id)"))
         })
 }
 
@@ -137,6 +146,8 @@ private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> Expo
         migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
         bufferBytes: config.bufferBytes,
         make: { context in
-            TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
+            TimescaleDBExporter(
+                id: id, config: config, resources: context.exporterResources, registry: context.registry,
+                logger: context.loggers.logger("exporters.\(id)"))
         })
 }

@@ -112,8 +112,8 @@ final class Daemon: Sendable {
         let readers = blueprints.pipelines.map(\.id)
         let log = service.writeAheadLog.map {
             WriteAheadLog(
-                settings: WriteAheadLogSettings($0), readers: readers.map(\.description), registry: registry,
-                logger: loggers.logger("service.write_ahead_log"))
+                settings: WriteAheadLogSettings($0, fingerprintBytesMax: memory.fingerprintBytesMax),
+                readers: readers.map(\.description), registry: registry, logger: loggers.logger("service.write_ahead_log"))
         }
         running.update { $0.log = log }
         return ComponentContext(
@@ -132,13 +132,19 @@ final class Daemon: Sendable {
         running.update { $0.assembly = assembly }
         try await admin.apply(AdminServers.Wanted(configuration.service, configuration.blueprints))
         try await exchange.startStages()
-        if let log = context.log {
-            log.whenOpen { for pipeline in assembly.pipelines { pipeline.entry.start() } }
-            log.open()
-        }
+        if let log = context.log { await Self.open(log, for: assembly.pipelines) }
         try await exchange.exchangeReceivers()
         running.update { if $0.phase == .starting { $0.phase = .running } }
         assembly.announce(assembly.receivers, assembly.exporters, logger)
+    }
+
+    /// Waits a moment for the log, so that clients which start together with the collector are not refused. One that has much to read,
+    /// or cannot be opened, holds up nothing: requests are refused until it is ready.
+    private static func open(_ log: WriteAheadLog, for pipelines: [Assembly.Pipeline]) async {
+        log.whenOpen { for pipeline in pipelines { pipeline.entry.start() } }
+        log.open()
+        let end = ContinuousClock.now + CollectorLimits.logOpenWait
+        while log.admission != .accepted, ContinuousClock.now < end { try? await Task.sleep(for: CollectorLimits.logOpenPollInterval) }
     }
 
     // MARK: Stop
@@ -184,6 +190,16 @@ extension ComponentContext {
         context.memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: log != nil), ceiling: .current())
         context.memory.apply(to: budget)
         return context
+    }
+}
+
+extension WriteAheadLogSettings {
+    /// As `service.write_ahead_log` says.
+    fileprivate init(_ config: WriteAheadLogConfig, fingerprintBytesMax: Int) {
+        self.init(
+            directory: config.directory, maxSizeBytes: config.maxSizeMiB << 20, segmentBytes: config.segmentMiB << 20,
+            sync: config.sync == .always ? .always : .interval(config.syncInterval), dedupWindow: config.dedupWindow,
+            dedupBytesMax: fingerprintBytesMax)
     }
 }
 

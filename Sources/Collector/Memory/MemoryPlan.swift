@@ -30,6 +30,8 @@ struct MemoryPlan: Equatable, Sendable {
     let bodyPoolBytes: Int
     /// Body bytes that have come although there was no room, per listener and event loop.
     let unreservedBytesMax: Int
+    /// Buffers for decompression and JSON that are kept for the next request, per listener and event loop.
+    let decodingBytes: Int
     /// Fingerprints of requests, to recognise those that are sent again.
     let fingerprintBytesMax: Int
     /// Whether a `memory_limiter` or a small control group gave the limit.
@@ -54,6 +56,7 @@ struct MemoryPlan: Equatable, Sendable {
         chunkPoolBytes = scaled.chunks
         bodyPoolBytes = scaled.bodiesEach
         unreservedBytesMax = scaled.unreservedEach
+        decodingBytes = scaled.decodingEach
         fingerprintBytesMax = scaled.fingerprints
 
         let requests = max(total - scaled.bytes(places) - encoders, total / CollectorLimits.requestPartMin)
@@ -65,6 +68,7 @@ struct MemoryPlan: Equatable, Sendable {
         parts = [
             Part(name: "requests", bytes: requests), Part(name: "decoder_pool", bytes: scaled.chunks),
             Part(name: "body_pools", bytes: scaled.bodiesEach * places), Part(name: "body_windows", bytes: scaled.unreservedEach * places),
+            Part(name: "decoding_buffers", bytes: scaled.decodingEach * places),
             Part(name: "exporter_buffers", bytes: encoders), Part(name: "log_fingerprints", bytes: scaled.fingerprints),
             Part(name: "process", bytes: CollectorLimits.processBytes),
         ].filter { $0.bytes > 0 }
@@ -80,15 +84,17 @@ struct MemoryPlan: Equatable, Sendable {
         let chunks: Int
         let bodiesEach: Int
         let unreservedEach: Int
+        let decodingEach: Int
         let fingerprints: Int
 
         init(total: Int, places: Int, hasLog: Bool) {
             chunks = min(CollectorLimits.chunkPoolBytesMax, total / 16)
             bodiesEach = min(CollectorLimits.bodyPoolBytesMax, total / 16 / places)
             unreservedEach = max(min(CollectorLimits.unreservedBytesMax, total / 16 / places), CollectorLimits.unreservedBytesMin)
+            decodingEach = min(CollectorLimits.decodingBytesMax, total / 8 / places)
             fingerprints = hasLog ? min(CollectorLimits.fingerprintBytesMax, total / 8) : 0
         }
 
-        func bytes(_ places: Int) -> Int { chunks + (bodiesEach + unreservedEach) * places + fingerprints }
+        func bytes(_ places: Int) -> Int { chunks + (bodiesEach + unreservedEach + decodingEach) * places + fingerprints }
     }
 }

@@ -53,9 +53,7 @@ enum CommitBarrier {
     /// each time; who holds it is alive.
     static func passOwn(_ batch: SpanBatch, on connection: Connection) throws(DatabaseError) {
         // Without the log: handed over by an exporter of this process that was replaced.
-        let isOwn = batch.slices.contains { slice in
-            slice.hold.map { $0.isReplayed && $0.run == $0.log.run } ?? batch.isReplayed
-        }
+        let isOwn = batch.slices.contains { slice in slice.hold.map { $0.isReplayed && $0.run == $0.log.run } ?? batch.isReplayed }
         if isOwn { try lock(key(batch.run), TimescaleDBLimits.lockTimeoutMilliseconds, on: connection) }
     }
 
