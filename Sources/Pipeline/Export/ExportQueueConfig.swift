@@ -21,7 +21,8 @@ public struct ExportQueueConfig: Sendable, Equatable {
         guard let section else { return }
         if !section.bool("enabled", default: true) {
             section.problem(
-                "the queue cannot be switched off (queue_size: 1 is the smallest); service.write_ahead_log keeps what is in it", at: "enabled")
+                "the queue cannot be switched off (queue_size: 1 is the smallest); service.write_ahead_log keeps what is in it",
+                at: "enabled")
         }
         if section.bool("block_on_overflow", default: false) {
             section.problem(
