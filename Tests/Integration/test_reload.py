@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sqlite3
+import threading
 from contextlib import closing
 
 import grpc
@@ -97,7 +98,7 @@ def test_twenty_reloads_under_load_lose_and_double_nothing_and_keep_connections(
     connections.close()
     daemon.stop()
     assert_each_once(store, load.acknowledged | connections.acknowledged)
-    assert not any(word in daemon.log() for word in ("is lost", "refused")), daemon.log()[-4000:]
+    assert "lost" not in daemon.log() and daemon.log().count("configuration reloaded") == 20
 
 
 def test_signals_in_a_row_end_in_the_newest_configuration(sqlite, start):
@@ -138,7 +139,8 @@ def test_another_exporter_takes_over(postgres, tmp_path, start):
         write(daemon, other)
         hang_up(daemon)
         load.until(len(load.acknowledged) + 1_000)
-        assert 'exporter="timescaledb"' not in "".join(n for n in daemon.metrics() if "queue_size" in n)
+        wait_until(lambda: not any("queue_size" in name and "timescaledb" in name for name in daemon.metrics()),
+                   what="the old exporter's queue is no longer shown")
     daemon.stop()
     old, new = span_ids(postgres), span_ids(other)
     assert old and new and sorted(old + new) == sorted(set(old + new)) and load.acknowledged <= set(old + new)
@@ -299,13 +301,22 @@ def test_what_a_stuck_exporter_holds_goes_to_its_replacement(postgres, relay, tm
 
 def test_a_stop_in_the_middle_of_a_reload_loses_nothing(store, start):
     daemon = start(store)
-    with Load(daemon.ports) as load:
-        load.until(500)
-        write(daemon, store, processors__batch={"timeout": "10ms"}, receivers__otlp__protocols__grpc__max_recv_msg_size_mib=5)
-        daemon.process.send_signal(signal.SIGHUP)
-        daemon.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "stopping" in daemon.log(), what="it stops")
-        load.stopping.set()
-    daemon.wait()
-    assert daemon.process.returncode == 0, daemon.log()[-3000:]
-    assert_each_once(store, load.acknowledged)
+    connections = Connections(daemon.ports)
+
+    def use():
+        try:
+            while True:
+                connections.use()
+        except (OSError, http.client.HTTPException, grpc.RpcError):
+            return
+
+    user = threading.Thread(target=use)
+    user.start()
+    wait_until(lambda: len(connections.acknowledged) > 200, what="load")
+    write(daemon, store, processors__batch={"timeout": "10ms"}, receivers__otlp__protocols__grpc__max_recv_msg_size_mib=5)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0, daemon.log()[-3000:]
+    user.join()
+    connections.close()
+    assert_each_once(store, connections.acknowledged)

@@ -97,7 +97,7 @@ final class Reloader: Sendable {
 
     /// - Returns: the exchange whose old components are still to be retired.
     private func reload() async -> Exchange? {
-        logger.info("reloading the configuration")
+        logger.info("SIGHUP: reloading the configuration")
         let wanted: LoadedConfiguration
         do throws(ConfigurationError) {
             wanted = try load()
