@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 PROTOS := $(wildcard proto/*.proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test toolchain build run test check torture bench proto proto-check fmt clean
+.PHONY: help deps deps-test toolchain build run test check torture bench soak proto proto-check fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ torture: deps-test build ## break everything around the collector and count the 
 
 bench: deps-test build ## measure against Rotel and against plain COPY; writes Benchmarks/RESULTS.md
 	@Benchmarks/run
+
+soak: deps-test build ## a long load with an outage, 30 minutes; writes Benchmarks/SOAK.md (MINUTES=30 RATE=8000)
+	@scripts/with-postgres $(PYTHON) Benchmarks/soak.py --minutes $(or $(MINUTES),30) --rate $(or $(RATE),8000)
 
 proto: deps ## regenerate Sources/COTLP from proto/
 	@scripts/generate-proto Sources/COTLP

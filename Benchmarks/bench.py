@@ -2,7 +2,8 @@
 """Measures the collector against Rotel and against plain COPY and writes RESULTS.md. `make bench` is the way to start it: it builds
 first and gives us a private PostgreSQL.
 
-Environment: ROUNDS (5) of the comparison with Rotel, DATABASE_ROUNDS (5), SOAK (600) seconds of load for memory growth, 0 = none.
+Environment: ROUNDS (5) of the comparison with Rotel, DATABASE_ROUNDS (5), LOG_ROUNDS (5), SOAK (600) seconds of load for memory
+growth, 0 = none.
 Exit status 0 when all was measured, whether or not the bars are met.
 """
 import functools
@@ -12,6 +13,7 @@ import time
 
 import database as to_database
 import ingest
+import log as write_ahead_log
 import memory
 import payload
 import processes
@@ -30,8 +32,9 @@ def load_average():
 
 def main():
     rounds, database_rounds = int(os.environ.get("ROUNDS", "5")), int(os.environ.get("DATABASE_ROUNDS", "5"))
+    log_rounds = int(os.environ.get("LOG_ROUNDS", "5"))
     soak_seconds = float(os.environ.get("SOAK", "600"))
-    if rounds < 1 or database_rounds < 1 or (os.cpu_count() or 1) < 2:
+    if min(rounds, database_rounds, log_rounds) < 1 or (os.cpu_count() or 1) < 2:
         raise SystemExit("at least one round of each, and two cores, are needed")
     work = os.path.join(HERE, ".work")
     os.makedirs(work, exist_ok=True)
@@ -60,13 +63,16 @@ def main():
     result.database(figures, database, rows, database_rounds)
     peaks["receive to PostgreSQL"] = figures["collector"]["peak_mib"]
 
+    print("write-ahead log: against the same without it", flush=True)
+    result.log(write_ahead_log.run(ours, work, requests, log_rounds), log_rounds)
+
     print(f"memory: idle, then {soak_seconds:.0f} s of load", flush=True)
     sqlite = "sqlite: {path: " + os.path.join(work, "idle.db") + "}"
     idle = {"sqlite": memory.idle(ours, sqlite), "timescaledb": memory.idle(ours, database.exporter)}
     soak = memory.soak(ours, database, requests, soak_seconds, work) if soak_seconds else None
     result.memory(idle, peaks, soak)
 
-    command = f"make bench ROUNDS={rounds} DATABASE_ROUNDS={database_rounds} SOAK={soak_seconds:.0f}"
+    command = f"make bench ROUNDS={rounds} DATABASE_ROUNDS={database_rounds} LOG_ROUNDS={log_rounds} SOAK={soak_seconds:.0f}"
     versions = f"Collector {report.commit()}, {os.environ['ROTEL_VERSION']}."
     text = result.text(command, versions, (before, load_average()))
     with open(os.path.join(HERE, "RESULTS.md"), "w") as file:

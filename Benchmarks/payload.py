@@ -127,6 +127,40 @@ def request(spans, seed, start_unix_nano):
     return result
 
 
+def _fields(raw, start, end):
+    """(field number, start, end) of each length-delimited field of a message."""
+    def varint(at):
+        number = shift = 0
+        while True:
+            byte = raw[at]
+            number |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                return number, at
+
+    while start < end:
+        tag, start = varint(start)
+        if tag & 7 != 2:
+            raise ValueError("only messages, texts and bytes are expected at this level")
+        length, start = varint(start)
+        yield tag >> 3, start, start + length
+        start += length
+
+
+def trace_id_offsets(raw):
+    """Where the trace ids of a request's spans begin. Requests made here have them as each span's first field."""
+    offsets = []
+    for number, start, end in _fields(raw, 0, len(raw)):
+        for number, start, end in _fields(raw, start, end):
+            if number == 2:
+                for number, start, end in _fields(raw, start, end):
+                    if number == 2:
+                        if raw[start] != 0x0A or raw[start + 1] != 16:
+                            raise ValueError("a span that does not begin with its trace id")
+                        offsets.append(start + 2)
+    return offsets
+
+
 def write(directory, spans, start_unix_nano):
     """Writes traces-N.pb, .grpc (the five-byte gRPC frame before it), .grpc.gz (gzip level 6) and .json for one request."""
     message = request(spans, 7, start_unix_nano)

@@ -117,17 +117,24 @@ service:
   telemetry:
     logs: {{level: warn}}
     metrics: {{address: 127.0.0.1:{metrics}}}
+{log}
 """
 
 
-def start_ours(binary, directory, cores, exporter="nop:", batch=True):
-    """Our collector with one exporter (YAML, one line), with or without the batch processor, everything else at its default."""
+def start_ours(binary, directory, cores, exporter="nop:", batch=True, log=None, limit_mib=None):
+    """Our collector with one exporter (YAML, one line), with or without the batch processor, the write-ahead log (its settings, one
+    line) and a memory limit, everything else at its default."""
     ports = free_ports(3)
     path = os.path.join(directory, "collector.yaml")
+    processors = {"memory_limiter": f"{{limit_mib: {limit_mib}}}"} if limit_mib else {}
+    if batch:
+        processors["batch"] = ""
+    listed = ", ".join(f"{name}: {settings}" for name, settings in processors.items())
     with open(path, "w") as file:
         file.write(OURS.format(
             grpc=ports[0], http=ports[1], metrics=ports[2], exporter=exporter, name=exporter.split(":")[0],
-            processors="processors: {batch: }" if batch else "", batch="batch" if batch else ""))
+            processors=f"processors: {{{listed}}}" if processors else "", batch=", ".join(processors),
+            log=f"  write_ahead_log: {log}" if log else ""))
     return Collector("collector", [binary, "run", "--config", path], ports, directory, cores)
 
 

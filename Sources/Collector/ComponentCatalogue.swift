@@ -46,6 +46,9 @@ enum ComponentCatalogue {
             Blueprints.Pipeline(
                 id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
         }
+        for kind in ConfigurationDocument.Kind.allCases {
+            for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
+        }
         return blueprints
     }
 }
@@ -57,9 +60,11 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     var listeners: [(sdkProtocol: String, host: String)] = []
     if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
-    return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, output in
+    let ports = [config.grpc?.endpoint.port, config.http?.endpoint.port].compactMap { $0 }
+    return ReceiverBlueprint(ports: ports) { [listeners] context, output in
         let memory = ReceiverMemory(
-            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax)
+            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax,
+            decodingBytesMax: context.memory.decodingBytes)
         let receiver = OTLPReceiver(
             id: id, config: config, output: output, group: context.group, budget: context.budget, memory: memory,
             registry: context.registry, logger: context.loggers.logger("receivers.\(id)"))
@@ -103,6 +108,12 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 // MARK: Exporters
 
+extension ComponentContext {
+    fileprivate var exporterResources: ExporterResources {
+        ExporterResources(queueBytesMax: memory.queueBytesMax, isDurable: log != nil, deadLetterDirectory: log?.directory)
+    }
+}
+
 private func debugExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
     let config = DebugConfig(from: section)
     return ExporterBlueprint(destination: "the terminal (debug)") { context in
@@ -123,7 +134,7 @@ private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterB
         bufferBytes: config.bufferBytes,
         make: { context in
             SQLiteExporter(
-                id: id, config: config, resources: resources(context), registry: context.registry,
+                id: id, config: config, resources: context.exporterResources, registry: context.registry,
                 logger: context.loggers.logger("exporters.\(id)"))
         })
 }
@@ -136,12 +147,7 @@ private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> Expo
         bufferBytes: config.bufferBytes,
         make: { context in
             TimescaleDBExporter(
-                id: id, config: config, resources: resources(context), registry: context.registry,
+                id: id, config: config, resources: context.exporterResources, registry: context.registry,
                 logger: context.loggers.logger("exporters.\(id)"))
         })
-}
-
-private func resources(_ context: ComponentContext) -> ExporterResources {
-    ExporterResources(
-        queueBytesMax: context.memory.queueBytesMax, isDurable: context.log != nil, deadLetterDirectory: context.log?.directory)
 }

@@ -59,7 +59,7 @@ public final class ConfigSection {
     /// Like `string`; `print-config` hides the value.
     public func secret(_ key: String) -> String? {
         guard let node = value(key), let text = text(of: node, key) else { return nil }
-        record(key, .secret)
+        record(key, .secret(text))
         return text
     }
 
@@ -189,8 +189,9 @@ public final class ConfigSection {
             wrongType(key, node, wanted: "a mapping of names to texts")
             return []
         }
-        record(key, .secretMap(pairs.map(\.key)))
-        return pairs.compactMap { pair in text(of: pair.value, "\(key).\(pair.key)").map { (pair.key, $0) } }
+        let texts = pairs.compactMap { pair in text(of: pair.value, "\(key).\(pair.key)").map { (pair.key, $0) } }
+        record(key, .secretMap(texts.map { (name: $0.0, value: $0.1) }))
+        return texts
     }
 
     /// A nested mapping: nil when the key is absent, empty when it has no value (`grpc:` alone counts as present, as in Go).
@@ -222,6 +223,14 @@ public final class ConfigSection {
         }
         record(key, .sections(list))
         return list
+    }
+
+    /// All that was read, defaults included: two sections that decode to the same have the same text, whatever their files look like.
+    /// With secrets in clear: for comparing only, never to be shown. Complete once the section is decoded.
+    public var comparisonText: String {
+        var yaml = EffectiveYAML(hidesSecrets: false)
+        yaml.section(self, indent: 0)
+        return yaml.text
     }
 
     // MARK: Problems

@@ -1,18 +1,20 @@
-/// A value as `print-config` shows it.
+/// A value as it was read, for `print-config` and for comparing configurations.
 enum EffectiveValue {
     case text(String)
     /// A number, a duration, true or false: printed as it is.
     case literal(String)
     case list([String])
-    case secret
+    case secret(String)
     /// Names are shown, values hidden.
-    case secretMap([String])
+    case secretMap([(name: String, value: String)])
     case section(ConfigSection)
     case sections([ConfigSection])
 }
 
-/// Writes decoded sections as YAML with secrets hidden, defaults filled in.
+/// Writes decoded sections as YAML, defaults filled in.
 struct EffectiveYAML {
+    var hidesSecrets = true
+
     /// The Go collector's word for a hidden value.
     static let hidden = "\"[REDACTED]\""
 
@@ -32,10 +34,10 @@ struct EffectiveYAML {
         case .text(let text): line(indent, "\(name): \(Self.scalar(text))")
         case .literal(let literal): line(indent, "\(name): \(literal)")
         case .list(let items): line(indent, "\(name): [\(items.map(Self.scalar).joined(separator: ", "))]")
-        case .secret: line(indent, "\(name): \(Self.hidden)")
-        case .secretMap(let keys):
-            line(indent, "\(name):\(keys.isEmpty ? " {}" : "")")
-            for key in keys { line(indent + 1, "\(Self.scalar(key)): \(Self.hidden)") }
+        case .secret(let text): line(indent, "\(name): \(secret(text))")
+        case .secretMap(let pairs):
+            line(indent, "\(name):\(pairs.isEmpty ? " {}" : "")")
+            for pair in pairs { line(indent + 1, "\(Self.scalar(pair.name)): \(secret(pair.value))") }
         case .section(let child):
             line(indent, "\(name):\(child.effective.isEmpty ? " {}" : "")")
             section(child, indent: indent + 1)
@@ -47,6 +49,8 @@ struct EffectiveYAML {
             }
         }
     }
+
+    private func secret(_ text: String) -> String { hidesSecrets ? Self.hidden : Self.scalar(text) }
 
     /// Plain where YAML reads it back as the same text, else double-quoted. A `$` is doubled so that the output can be used as a
     /// configuration again.

@@ -2,6 +2,7 @@ import CDeflate
 import CZstd
 import Glibc
 import OTLPWire
+import Pipeline
 
 /// `content-encoding` and `grpc-encoding` values that a request may have.
 public enum Compression: Int, Sendable, CaseIterable {
@@ -29,7 +30,7 @@ enum DecompressionError: Error, Equatable {
 /// turns out too small, so that a bomb costs at most twice the cap in work and nothing beyond the cap in memory.
 final class Decompressor {
     /// Output buffer kept between requests, bytes; larger ones are given back after use.
-    static let retainedBytesMax = 1024 * 1024
+    private let retainedBytesMax: Int
     /// Most that DEFLATE can expand: 258 bytes from 2 bits.
     private static let deflateRatioMax = 1032
     /// log2 of the largest zstd window accepted: the 8 MiB that RFC 8878 asks decoders to support.
@@ -38,8 +39,14 @@ final class Decompressor {
     private let deflate: OpaquePointer
     private let zstd: OpaquePointer
     private var buffer: UnsafeMutableRawBufferPointer
+    private let budget: MemoryBudget
+    /// Bytes of `buffer` that are reserved in the budget, and what the request at hand holds besides them.
+    private var reservedBytes = 0
+    private var heldBytes = 0
 
-    init() {
+    init(budget: MemoryBudget, retainedBytesMax: Int) {
+        self.budget = budget
+        self.retainedBytesMax = retainedBytesMax
         guard let deflate = libdeflate_alloc_decompressor(), let zstd = ZSTD_createDCtx() else {
             preconditionFailure("no memory for the decompressors")
         }
@@ -55,12 +62,13 @@ final class Decompressor {
         free(buffer.baseAddress)
     }
 
-    /// Calls `body` with the decompressed bytes, which are valid during the call only.
+    /// Calls `body` with the decompressed bytes, which are valid and counted in the budget during the call only.
     func withDecompressed<Result, Failure: Error>(
         _ input: WireBytes, _ compression: Compression, maxBytes: Int, _ body: (WireBytes) throws(Failure) -> Result
     ) throws(Failure) -> Swift.Result<Result, DecompressionError> {
-        defer { trim() }
         if compression == .identity { return .success(try body(input)) }
+        heldBytes = input.count
+        defer { trim() }
         let size: Int
         do throws(DecompressionError) {
             size =
@@ -77,13 +85,22 @@ final class Decompressor {
     }
 
     private func trim() {
-        guard buffer.count > Self.retainedBytesMax else { return }
+        budget.release(reservedBytes)
+        reservedBytes = 0
+        guard buffer.count > retainedBytesMax else { return }
         free(buffer.baseAddress)
         buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     }
 
-    /// Makes the buffer at least `bytes` long, keeping its first `keeping` bytes.
+    /// Reserves `bytes` in all and makes the buffer at least that long, keeping its content.
     private func grow(to bytes: Int) throws(DecompressionError) {
+        if reservedBytes < bytes {
+            switch budget.reserveWork(bytes - reservedBytes, holding: heldBytes + reservedBytes) {
+            case .reserved: reservedBytes = bytes
+            case .full: throw .noMemory
+            case .neverFits: throw .tooLarge
+            }
+        }
         guard buffer.count < bytes else { return }
         guard let memory = realloc(buffer.baseAddress, bytes) else { throw .noMemory }
         buffer = UnsafeMutableRawBufferPointer(start: memory, count: bytes)

@@ -11,11 +11,19 @@ public struct ReceiverMemory: Sendable {
     public var bodyPoolBytesMax: Int
     /// Body bytes that come in within granted windows when the budget has no room.
     public var unreservedBytesMax: Int
+    /// Decompressor's and JSON parser's memory kept for the next request.
+    public var decodingBytesMax: Int
 
-    public init(bodyPoolBytesMax: Int, unreservedBytesMax: Int) {
+    public init(bodyPoolBytesMax: Int, unreservedBytesMax: Int, decodingBytesMax: Int) {
         self.bodyPoolBytesMax = bodyPoolBytesMax
         self.unreservedBytesMax = unreservedBytesMax
+        self.decodingBytesMax = decodingBytesMax
     }
+
+    /// For a receiver that is told nothing.
+    public static let standard = ReceiverMemory(
+        bodyPoolBytesMax: HTTPLimits().pooledBodyBytesMax, unreservedBytesMax: HTTPLimits().unreservedBytesMax,
+        decodingBytesMax: 6 * 1024 * 1024)
 }
 
 /// The `otlp` receiver: up to two listeners, each serving OTLP/gRPC and OTLP/HTTP, in front of the pipelines it feeds.
@@ -27,14 +35,14 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
     private let output: ReceiverOutput
     private let group: any EventLoopGroup
     private let budget: MemoryBudget
-    private let memory: ReceiverMemory?
+    private let memory: ReceiverMemory
     private let registry: MetricRegistry
     private let logger: Logger
     private var servers: [HTTPServer] = []
 
     public init(
         id: String, config: OTLPReceiverConfig, output: ReceiverOutput, group: any EventLoopGroup, budget: MemoryBudget,
-        memory: ReceiverMemory? = nil, registry: MetricRegistry, logger: Logger
+        memory: ReceiverMemory = .standard, registry: MetricRegistry, logger: Logger
     ) {
         self.id = id
         self.config = config
@@ -73,17 +81,16 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
         }
         let settings = [config.grpc.map(Self.settings), config.http.map(Self.settings)].compactMap { $0 }
         for var setting in settings {
-            if let memory {
-                setting.limits.pooledBodyBytesMax = memory.bodyPoolBytesMax
-                setting.limits.unreservedBytesMax = memory.unreservedBytesMax
-            }
+            setting.limits.pooledBodyBytesMax = memory.bodyPoolBytesMax
+            setting.limits.unreservedBytesMax = memory.unreservedBytesMax
             let server = try await HTTPServer.start(
                 group: group, settings: setting, budget: budget, registry: registry
-            ) { [output, budget, routes, limits] loop in
+            ) { [output, budget, routes, limits, memory] loop in
                 OTLPService(
                     routes: routes, limits: limits,
                     intake: TraceIntake(
-                        output: output, budget: budget, limits: limits.decode, jsonBytesMax: limits.httpBodyBytesMax),
+                        output: output, budget: budget, limits: limits.decode, jsonBytesMax: limits.httpBodyBytesMax,
+                        bufferBytesMax: memory.decodingBytesMax),
                     metrics: metrics, loop: loop)
             }
             servers.append(server)

@@ -18,17 +18,24 @@ final class TraceIntake {
     private let output: ReceiverOutput
     private let budget: MemoryBudget
     private let limits: DecodeLimits
-    private let decompressor = Decompressor()
+    private let decompressor: Decompressor
     private let transcoder: JSONTranscoder
-    /// What parsing an honest document takes besides its own bytes: tape, strings and the protobuf. A hostile one takes up to
-    /// `JSONTranscoder.workingBytesPerDocumentByte`; a second one is refused as long as the first is at work.
-    private static let jsonWorkingBytesPerByte = 4
     /// Protobuf of the JSON request at hand.
     private var transcoded = OutputBuffer()
+    private let transcodedBytesKept: Int
+    /// Parts of `bufferBytesMax` that the decompressor's output and the protobuf of JSON may keep; the JSON parser has the rest.
+    private static let partOfDecompressor = 4
+    private static let partOfTranscoded = 8
 
-    /// - Parameter jsonBytesMax: largest JSON document taken.
-    init(output: ReceiverOutput, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int) {
-        transcoder = JSONTranscoder(documentBytesMax: jsonBytesMax)
+    /// - Parameters:
+    ///   - jsonBytesMax: largest JSON document taken.
+    ///   - bufferBytesMax: memory kept between requests.
+    init(output: ReceiverOutput, budget: MemoryBudget, limits: DecodeLimits, jsonBytesMax: Int, bufferBytesMax: Int) {
+        let decompressed = bufferBytesMax / Self.partOfDecompressor
+        transcodedBytesKept = bufferBytesMax / Self.partOfTranscoded
+        decompressor = Decompressor(budget: budget, retainedBytesMax: decompressed)
+        transcoder = JSONTranscoder(
+            documentBytesMax: jsonBytesMax, retainedBytesMax: bufferBytesMax - decompressed - transcodedBytesKept)
         self.output = output
         self.budget = budget
         self.limits = limits
@@ -48,13 +55,12 @@ final class TraceIntake {
         _ payload: WireBytes, encoding: RequestKind.Encoding, compression: Compression, maxBytes: Int
     ) throws(RequestProblem) -> Decoded {
         // Refused before any work is put in: an overloaded collector must not spend its time on what it will not take.
+        try Self.check(budget.admission(holding: payload.count))
         try Self.check(output.admission)
-        if compression == .identity { return try decode(payload, encoding, isBody: true) }
+        if compression == .identity { return try decode(payload, encoding, holding: payload.count, isBody: true) }
         let outcome = try decompressor.withDecompressed(payload, compression, maxBytes: maxBytes) {
             (bytes) throws(RequestProblem) in
-            budget.charge(bytes.count)
-            defer { budget.release(bytes.count) }
-            return try decode(bytes, encoding, isBody: false)
+            try decode(bytes, encoding, holding: payload.count + bytes.count, isBody: false)
         }
         switch outcome {
         case .success(let decoded): return decoded
@@ -64,37 +70,67 @@ final class TraceIntake {
         }
     }
 
-    /// - Parameter isBody: the bytes stay valid until the request is answered.
+    /// - Parameters:
+    ///   - holding: bytes that the request has in the budget.
+    ///   - isBody: the bytes stay valid until the request is answered.
     private func decode(
-        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, isBody: Bool
+        _ bytes: WireBytes, _ encoding: RequestKind.Encoding, holding: Int, isBody: Bool
     ) throws(RequestProblem) -> Decoded {
         switch encoding {
         case .protobuf:
-            return try decode(bytes, isBody: isBody)
+            return try decode(bytes, holding: holding, isBody: isBody)
         case .json:
-            let workingBytes = bytes.count * Self.jsonWorkingBytesPerByte
-            guard budget.tryReserve(workingBytes) else { throw .refused(.memoryLimit, after: nil) }
+            let workingBytes = JSONTranscoder.workingBytes(for: bytes)
+            try reserve(workingBytes, holding: holding, orElse: .messageTooLarge(maxBytes: bytes.count - 1))
             defer { budget.release(workingBytes) }
-            transcoded.removeAll(keepingCapacity: Decompressor.retainedBytesMax)
+            transcoded.removeAll(keepingCapacity: transcodedBytesKept)
             do {
                 try transcoder.transcodeTraces(bytes, into: &transcoded)
             } catch {
                 throw RequestProblem(error)
             }
             let result: Result<Decoded, RequestProblem> = transcoded.withBytes { protobuf in
-                Result { () throws(RequestProblem) in try decode(protobuf, isBody: false) }
+                Result { () throws(RequestProblem) in try decode(protobuf, holding: holding + workingBytes, isBody: false) }
             }
             return try result.get()
         }
     }
 
-    private func decode(_ bytes: WireBytes, isBody: Bool) throws(RequestProblem) -> Decoded {
-        let batch: TraceBatch
+    /// Reserves before it decodes: first what any ordinary request stays below, and only for one that needs it all that it may have.
+    private func batch(of bytes: WireBytes, holding: Int) throws(RequestProblem) -> TraceBatch {
+        let ordinary = limits.ordinaryArenaCapacity(forRequestBytes: bytes.count)
         do {
-            batch = try TraceBatch.decode(bytes, receivedUnixNano: Self.now(), limits: limits, account: budget)
+            return try batch(of: bytes, arenaBytesMax: ordinary, holding: holding)
+        } catch {
+            let most = limits.arenaCapacity(forRequestBytes: bytes.count)
+            guard error == .expandsTooMuch, most > ordinary else { throw error }
+            return try batch(of: bytes, arenaBytesMax: most, holding: holding)
+        }
+    }
+
+    private func batch(of bytes: WireBytes, arenaBytesMax: Int, holding: Int) throws(RequestProblem) -> TraceBatch {
+        try reserve(arenaBytesMax, holding: holding, orElse: .expandsTooMuch)
+        // The batch charges what it has taken.
+        defer { budget.release(arenaBytesMax) }
+        var limits = limits
+        limits.arenaBytesMax = arenaBytesMax
+        do {
+            return try TraceBatch.decode(bytes, receivedUnixNano: Self.now(), limits: limits, account: budget)
         } catch {
             throw RequestProblem(error, limits: limits)
         }
+    }
+
+    private func reserve(_ bytes: Int, holding: Int, orElse problem: RequestProblem) throws(RequestProblem) {
+        switch budget.reserveWork(bytes, holding: holding) {
+        case .reserved: return
+        case .full: throw .refused(.memoryLimit, after: nil)
+        case .neverFits: throw problem
+        }
+    }
+
+    private func decode(_ bytes: WireBytes, holding: Int, isBody: Bool) throws(RequestProblem) -> Decoded {
+        let batch = try batch(of: bytes, holding: holding)
         var success = Answers.Success.complete
         if batch.rejectedSpanCount > 0 {
             success = .partial(
@@ -104,6 +140,9 @@ final class TraceIntake {
         guard !isBody, isDurable, batch.spanCount > 0 else {
             return Decoded(batch: batch, success: success, payload: bytes, copy: nil)
         }
+        try reserve(bytes.count, holding: holding + batch.byteCount, orElse: .messageTooLarge(maxBytes: bytes.count - 1))
+        // The copy charges what it takes.
+        defer { budget.release(bytes.count) }
         guard let copy = PayloadCopy(of: bytes, budget: budget) else { throw .overloaded }
         return Decoded(batch: batch, success: success, payload: copy.bytes, copy: copy)
     }

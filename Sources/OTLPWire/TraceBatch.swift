@@ -24,8 +24,14 @@ public struct DecodeLimits: Sendable {
 
     public init() {}
 
-    func arenaCapacity(forRequestBytes bytes: Int) -> Int {
+    /// The most that a request's arena may have.
+    public func arenaCapacity(forRequestBytes bytes: Int) -> Int {
         min(arenaBytesMax, arenaBytesFree + arenaBytesPerRequestByte * bytes)
+    }
+
+    /// What any ordinary request's arena stays below.
+    public func ordinaryArenaCapacity(forRequestBytes bytes: Int) -> Int {
+        min(arenaCapacity(forRequestBytes: bytes), arenaBytesFree + bytes + bytes / 2)
     }
 }
 

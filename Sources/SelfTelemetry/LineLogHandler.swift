@@ -2,16 +2,21 @@ import Logging
 
 /// swift-log's back end: turns events into lines for a `LogOutput`.
 public struct LineLogHandler: LogHandler {
-    public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
     public var metadataProvider: Logger.MetadataProvider?
     private let label: String
     private let output: LogOutput
+    /// Set by whoever wants this logger to differ from the others.
+    private var ownLevel: Logger.Level?
 
-    public init(label: String, level: Logger.Level, output: LogOutput) {
+    init(label: String, output: LogOutput) {
         self.label = label
         self.output = output
-        logLevel = level
+    }
+
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? output.level }
+        set { ownLevel = newValue }
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -30,18 +35,17 @@ public struct LineLogHandler: LogHandler {
     }
 }
 
-/// Makes loggers that share level and output.
+/// Makes loggers that share output and level: changing these on the output changes them for every logger made already.
 public struct LoggerFactory: Sendable {
-    public let level: Logger.Level
     public let output: LogOutput
 
     public init(level: Logger.Level, output: LogOutput) {
-        self.level = level
+        output.level = level
         self.output = output
     }
 
     /// - Parameter name: the component's place in the configuration (`exporters.timescaledb/eu`) or a part of the collector (`service`).
     public func logger(_ name: String) -> Logger {
-        Logger(label: name) { LineLogHandler(label: $0, level: level, output: output) }
+        Logger(label: name) { LineLogHandler(label: $0, output: output) }
     }
 }

@@ -41,8 +41,8 @@ struct LogLine {
 
     private var jsonText: String {
         var out = "{\"level\":\"\(Self.name(of: level))\",\"ts\":\"\(Self.timestamp(time))\""
-        out += ",\"logger\":\(Self.json(logger)),\"msg\":\(Self.json(message))"
-        for field in fields { out += ",\(Self.json(field.key)):\(Self.json(field.value))" }
+        out += ",\"logger\":\(JSONText.quoted(logger)),\"msg\":\(JSONText.quoted(message))"
+        for field in fields { out += ",\(JSONText.quoted(field.key)):\(JSONText.quoted(field.value))" }
         return out + "}"
     }
 
@@ -72,44 +72,16 @@ struct LogLine {
 
     private static func quotedIfNeeded(_ text: String) -> String {
         let plain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
-        return plain ? visible(text) : json(text)
+        return plain ? visible(text) : JSONText.quoted(text)
     }
 
     /// Control characters escaped, so that no text can begin a line of its own or drive a terminal.
     private static func visible(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        guard text.unicodeScalars.contains(where: JSONText.isControl) else { return text }
         var out = ""
         for scalar in text.unicodeScalars {
-            if isControl(scalar) { out += escape(scalar) } else { out.unicodeScalars.append(scalar) }
+            if JSONText.isControl(scalar) { out += JSONText.escape(scalar) } else { out.unicodeScalars.append(scalar) }
         }
         return out
-    }
-
-    private static func json(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            default:
-                if isControl(scalar) { out += escape(scalar) } else { out.unicodeScalars.append(scalar) }
-            }
-        }
-        return out + "\""
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar.value == 0x2028 || scalar.value == 0x2029
-    }
-
-    private static func escape(_ scalar: Unicode.Scalar) -> String {
-        switch scalar {
-        case "\n": return "\\n"
-        case "\r": return "\\r"
-        case "\t": return "\\t"
-        default:
-            let hex = String(scalar.value, radix: 16)
-            return "\\u" + String(repeating: "0", count: max(0, 4 - hex.count)) + hex
-        }
     }
 }

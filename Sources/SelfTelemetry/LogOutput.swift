@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Logging
 import Synchronization
 
 /// Where finished log lines go. Writing returns at once: a queue of bounded size stands between the caller and the file, so that a
@@ -14,15 +15,27 @@ public final class LogOutput: Sendable {
         var isDraining = false
     }
 
-    let encoding: LogEncoding
+    private let settings: Mutex<(encoding: LogEncoding, level: Logger.Level)>
     private let descriptor: Int32
     private let state = Mutex(State())
     private let writer = DispatchQueue(label: "log-output")
 
     /// - Parameter descriptor: open for writing for as long as this object lives; not closed by it.
     public init(encoding: LogEncoding, descriptor: Int32 = STDERR_FILENO) {
-        self.encoding = encoding
+        settings = Mutex((encoding, .info))
         self.descriptor = descriptor
+    }
+
+    /// Of the lines from now on.
+    public var encoding: LogEncoding {
+        get { settings.withLock { $0.encoding } }
+        set { settings.withLock { $0.encoding = newValue } }
+    }
+
+    /// Loggers leave out what is below.
+    public var level: Logger.Level {
+        get { settings.withLock { $0.level } }
+        set { settings.withLock { $0.level = newValue } }
     }
 
     /// Takes one line, without its line end.

@@ -11,7 +11,8 @@ public final class MetricRegistry: Sendable {
         case counter(Counter)
         case gauge(Gauge)
         case histogram(Histogram)
-        case observed(@Sendable () -> Double)
+        /// Oldest first; the newest that has a value is shown.
+        case observed([@Sendable () -> Double?])
     }
 
     private struct Family {
@@ -43,14 +44,36 @@ public final class MetricRegistry: Sendable {
     }
 
     /// A gauge (or counter, when `monotonic`) whose value is read when the metrics are.
+    ///
+    /// Observing the same name and labels again takes the earlier one's place for as long as it has a value: a component's replacement
+    /// shows its own, and should it be withdrawn, its predecessor's is back.
+    ///
+    /// - Parameter read: nil when what it reads is gone, for good: capture it weakly. A series without a value is not shown.
+    ///     Must not use the registry.
     public func observe(
-        _ name: String, help: String, labels: Labels = [], monotonic: Bool = false, _ read: @escaping @Sendable () -> Double
+        _ name: String, help: String, labels: Labels = [], monotonic: Bool = false, _ read: @escaping @Sendable () -> Double?
     ) {
-        _ = register(name, kind: monotonic ? "counter" : "gauge", help: help, labels: labels) { .observed(read) }
+        let text = Self.text(labels)
+        families.withLock { families in
+            var family = families[name] ?? Family(kind: monotonic ? "counter" : "gauge", help: help)
+            defer { families[name] = family }
+            guard let index = family.series.firstIndex(where: { $0.labels == text }) else {
+                family.series.append((text, .observed([read])))
+                return
+            }
+            guard case .observed(let earlier) = family.series[index].instrument else {
+                preconditionFailure("\(name) is registered as another kind")
+            }
+            family.series[index].instrument = .observed(earlier.filter { $0() != nil } + [read])
+        }
+    }
+
+    private static func text(_ labels: Labels) -> String {
+        labels.map { "\($0.name)=\"\(escaped($0.value))\"" }.joined(separator: ",")
     }
 
     private func register(_ name: String, kind: String, help: String, labels: Labels, make: () -> Instrument) -> Instrument {
-        let text = labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",")
+        let text = Self.text(labels)
         return families.withLock { families in
             var family = families[name] ?? Family(kind: kind, help: help)
             if let known = family.series.first(where: { $0.labels == text }) { return known.instrument }
@@ -79,15 +102,19 @@ public final class MetricRegistry: Sendable {
         let families = self.families.withLock { $0 }
         var out = ""
         for (name, family) in families.sorted(by: { $0.key < $1.key }) {
-            out += "# HELP \(name) \(family.help)\n# TYPE \(name) \(family.kind)\n"
+            var lines = ""
             for (labels, instrument) in family.series {
                 switch instrument {
-                case .counter(let counter): out += Self.line(name, labels, "\(counter.value)")
-                case .gauge(let gauge): out += Self.line(name, labels, "\(gauge.value)")
-                case .observed(let read): out += Self.line(name, labels, Self.number(read()))
-                case .histogram(let histogram): out += Self.lines(name, labels, histogram)
+                case .counter(let counter): lines += Self.line(name, labels, "\(counter.value)")
+                case .gauge(let gauge): lines += Self.line(name, labels, "\(gauge.value)")
+                case .observed(let reads):
+                    guard let value = reads.reversed().lazy.compactMap({ $0() }).first else { continue }
+                    lines += Self.line(name, labels, Self.number(value))
+                case .histogram(let histogram): lines += Self.lines(name, labels, histogram)
                 }
             }
+            if lines.isEmpty { continue }
+            out += "# HELP \(name) \(family.help)\n# TYPE \(name) \(family.kind)\n\(lines)"
         }
         return out
     }

@@ -25,7 +25,7 @@ import Testing
         #expect(report.status == .degraded)
         #expect(report.httpStatus == 200)
         #expect(report.json.contains(
-            #"{"id":"exporters.timescaledb/eu","status":"degraded","reason":"cannot \"connect\"\u000a"}"#))
+            #"{"id":"exporters.timescaledb/eu","status":"degraded","reason":"cannot \"connect\"\n"}"#))
     }
 
     @Test(arguments: [HealthReport.Phase.starting, .stopping])

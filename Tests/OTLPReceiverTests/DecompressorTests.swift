@@ -1,10 +1,16 @@
 import OTLPWire
+import Pipeline
 import Testing
 
 @testable import OTLPReceiver
 
 @Suite struct DecompressorTests {
-    private let decompressor = Decompressor()
+    private let budget = MemoryBudget(limitBytes: 1 << 30)
+    private let decompressor: Decompressor
+
+    init() {
+        decompressor = Decompressor(budget: budget, retainedBytesMax: 1 << 20)
+    }
 
     private func run(_ input: [UInt8], _ compression: Compression, maxBytes: Int = 1 << 20) -> Result<[UInt8], DecompressionError> {
         input.withUnsafeBytes { bytes in decompressor.withDecompressed(bytes, compression, maxBytes: maxBytes) { Array($0) } }
@@ -23,6 +29,28 @@ import Testing
     func `a bomb stops at the cap`(compression: Compression, input: [UInt8]) {
         #expect(run(input, compression, maxBytes: 999_999) == .failure(.tooLarge))
         #expect(run(input, compression, maxBytes: 1_000_000) == .success(Array(repeating: 0, count: 1_000_000)))
+    }
+
+    @Test(arguments: [(Compression.gzip, Compressed.gzipBomb), (.zstd, Compressed.zstdBomb)])
+    func `a bomb stops at the memory that is left`(compression: Compression, input: [UInt8]) {
+        let given = MemoryBudget(MemoryLimits(softBytes: 900_000, hardBytes: 1_500_000, takesOversized: false))
+        let decompressor = Decompressor(budget: given, retainedBytesMax: 0)
+        func run() -> Result<Int, DecompressionError> {
+            input.withUnsafeBytes { bytes in
+                decompressor.withDecompressed(bytes, compression, maxBytes: 1 << 30) {
+                    #expect(given.usedBytes >= 1_000_000)
+                    return $0.count
+                }
+            }
+        }
+        #expect(run() == .success(1_000_000))
+        #expect(given.usedBytes == 0)
+        given.charge(800_000)
+        #expect(run() == .failure(.noMemory))
+        given.release(800_000)
+        given.currentLimits = MemoryLimits(softBytes: 100_000, hardBytes: 500_000, takesOversized: false)
+        #expect(run() == .failure(.tooLarge))
+        #expect(given.usedBytes == 0)
     }
 
     @Test func `a gzip trailer that lies about the size changes nothing`() {

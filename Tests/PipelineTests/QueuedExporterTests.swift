@@ -219,7 +219,7 @@ import Testing
         #expect(metric("otelcol_exporter_send_failed_spans_total") == "5")
     }
 
-    @Test func whatARetiringExporterCouldNotDeliverIsHandedOverInOrder() async throws {
+    @Test func whatARetiringStageCouldNotDeliverIsHandedOverInOrder() async throws {
         let destination = ScriptedDestination([Self.failing], blocked: true)
         let exporter = exporter(destination)
         for number in 0..<5 { _ = exporter.consume(Numbers([number])) }

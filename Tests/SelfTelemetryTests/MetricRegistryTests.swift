@@ -89,4 +89,22 @@ import Testing
         #expect(ProcessMetrics.residentBytes > 1 << 20)
         #expect(ProcessMetrics.cpuSeconds > 0)
     }
+
+    private final class Reading: Sendable {
+        let value: Double
+        init(_ value: Double) { self.value = value }
+    }
+
+    @Test func aReplacementsReadingTakesThePlaceOfItsPredecessorsAndGivesItBack() {
+        let registry = MetricRegistry()
+        var readings = [Reading(1), Reading(2), Reading(3)]
+        for reading in readings { registry.observe("size", help: "S.") { [weak reading] in reading?.value } }
+        #expect(registry.prometheusText().contains("size 3\n"))
+        readings.removeLast()
+        #expect(registry.prometheusText().contains("size 2\n"))
+        readings.removeFirst()
+        #expect(registry.prometheusText().contains("size 2\n"))
+        readings.removeFirst()
+        #expect(registry.prometheusText() == "")
+    }
 }

@@ -1,7 +1,7 @@
 import Configuration
 
 /// `extensions.health_check`: keys and defaults of the Go collector's extension, the parts listed in the configuration contract.
-struct HealthCheckConfig: Sendable {
+struct HealthCheckConfig: Sendable, Equatable {
     var endpoint = Endpoint(host: "localhost", port: 13133)
     /// Path of the answer.
     var path = "/"

@@ -1,4 +1,5 @@
 import Pipeline
+import SelfTelemetry
 
 /// What the health endpoint says, as a value.
 struct HealthReport: Equatable {
@@ -39,28 +40,11 @@ struct HealthReport: Equatable {
         for (index, line) in components.enumerated() {
             if index > 0 { out += "," }
             switch line.health {
-            case .ok: out += "{\"id\":\(Self.quoted(line.place)),\"status\":\"ok\"}"
+            case .ok: out += "{\"id\":\(JSONText.quoted(line.place)),\"status\":\"ok\"}"
             case .degraded(let reason):
-                out += "{\"id\":\(Self.quoted(line.place)),\"status\":\"degraded\",\"reason\":\(Self.quoted(reason))}"
+                out += "{\"id\":\(JSONText.quoted(line.place)),\"status\":\"degraded\",\"reason\":\(JSONText.quoted(reason))}"
             }
         }
         return out + "]}\n"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            default:
-                if scalar.value < 0x20 {
-                    out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-                } else {
-                    out.unicodeScalars.append(scalar)
-                }
-            }
-        }
-        return out + "\""
     }
 }

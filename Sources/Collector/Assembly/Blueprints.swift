@@ -13,6 +13,8 @@ struct ComponentContext: Sendable {
     let budget: MemoryBudget
     /// Nil without `service.write_ahead_log`.
     var log: WriteAheadLog?
+    /// The log's readers: pipelines by their number.
+    var logReaders: [ComponentID] = []
     /// Who may take how much.
     var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
@@ -21,8 +23,8 @@ struct ComponentContext: Sendable {
 
 /// A decoded receiver: ready to be made once it is known what comes after it.
 struct ReceiverBlueprint: Sendable {
-    /// Ports it opens; each has pools of its own per event loop.
-    var listeners = 0
+    /// Ports it will listen on, 0 where the system picks one; each listener has pools of its own per event loop.
+    var ports: [Int] = []
     let make: @Sendable (ComponentContext, ReceiverOutput) -> MadeReceiver
 }
 
@@ -69,6 +71,20 @@ struct Blueprints: Sendable {
     var exporters: [ComponentID: ExporterBlueprint] = [:]
     var healthCheck: HealthCheckConfig?
     var pipelines: [Pipeline] = []
+    /// `ConfigSection.comparisonText` of each component.
+    var texts: [ConfigurationDocument.Kind: [ComponentID: String]] = [:]
+
+    /// The same as values that can be compared.
+    var topology: Topology {
+        Topology(
+            receivers: receivers.reduce(into: [:]) {
+                $0[$1.key] = Topology.Receiver(text: texts[.receivers]?[$1.key] ?? "", ports: $1.value.ports)
+            },
+            processors: texts[.processors] ?? [:], exporters: texts[.exporters] ?? [:],
+            pipelines: pipelines.map {
+                Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+            })
+    }
 }
 
 extension ComponentContext {
@@ -83,7 +99,7 @@ extension Blueprints {
         let usedExporters = Set(pipelines.flatMap(\.exporters)).compactMap { exporters[$0] }
         return MemoryPlan.Demand(
             limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
-            exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.listeners },
-            eventLoops: eventLoops, hasLog: hasLog)
+            exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.ports.count },
+            eventLoops: eventLoops, pipelines: pipelines.count, hasLog: hasLog)
     }
 }

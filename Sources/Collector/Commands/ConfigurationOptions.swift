@@ -21,28 +21,58 @@ struct ConfigurationOptions: ParsableArguments {
     /// the process ends with exit code 1.
     func load() throws -> (document: ConfigurationDocument, blueprints: Blueprints) {
         do throws(ConfigurationError) {
-            let document = try ConfigurationDocument.load(
-                paths: try paths(), overrides: overrides, builtIn: ComponentCatalogue.builtIn, environment: Self.environment)
-            let blueprints = ComponentCatalogue.decode(document)
-            try document.check()
-            return (document, blueprints)
+            return try source.read()
         } catch {
             throw CommandFailure("\(error)")
         }
     }
 
+    var source: ConfigurationSource { ConfigurationSource(files: files, overrides: overrides) }
+}
+
+/// Where the configuration comes from; what is there can be read again.
+struct ConfigurationSource: Sendable {
+    /// Empty: the first of the default paths that exists.
+    let files: [String]
+    let overrides: [String]
+
+    func read() throws(ConfigurationError) -> (document: ConfigurationDocument, blueprints: Blueprints) {
+        let document = try ConfigurationDocument.load(
+            paths: try paths(), overrides: overrides, builtIn: ComponentCatalogue.builtIn, environment: Self.environment)
+        let blueprints = ComponentCatalogue.decode(document)
+        try document.check()
+        return (document, blueprints)
+    }
+
+    /// What the daemon runs.
+    func load() throws(ConfigurationError) -> LoadedConfiguration {
+        let (document, blueprints) = try read()
+        return LoadedConfiguration(
+            service: document.service, blueprints: blueprints, warnings: document.warnings.map(\.description))
+    }
+
     private func paths() throws(ConfigurationError) -> [String] {
         guard files.isEmpty else { return files }
-        if let found = Self.defaultPaths.first(where: { access($0, F_OK) == 0 }) { return [found] }
-        let places = Self.defaultPaths.joined(separator: " and ")
+        let known = ConfigurationOptions.defaultPaths
+        if let found = known.first(where: { access($0, F_OK) == 0 }) { return [found] }
         throw ConfigurationError(problems: [
-            ConfigProblem(at: SourceLocation(file: Self.defaultPaths[0]), "no configuration: looked for \(places); name one with --config")
+            ConfigProblem(
+                at: SourceLocation(file: known[0]),
+                "no configuration: looked for \(known.joined(separator: " and ")); name one with --config")
         ])
     }
 
     private static func environment(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }
     }
+}
+
+/// A valid configuration.
+struct LoadedConfiguration: Sendable {
+    let service: ServiceConfig
+    let blueprints: Blueprints
+    /// For the log.
+    let warnings: [String]
 }
 
 /// Ends the command: one message on stderr, exit code 1.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Glibc
 import Pipeline
 import SelfTelemetry
@@ -14,13 +15,17 @@ struct RunCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         SystemAllocator.useOneArena()
         try await CommandFailure.report {
-            let (document, blueprints) = try options.load()
-            let service = document.service
+            let source = options.source
+            let configuration: LoadedConfiguration
+            do throws(ConfigurationError) {
+                configuration = try source.load()
+            } catch {
+                throw CommandFailure("\(error)")
+            }
+            let service = configuration.service
             let loggers = LoggerFactory(
-                level: service.logLevel.swiftLogLevel,
-                output: LogOutput(encoding: service.logEncoding == .json ? .json : .console))
-            for warning in document.warnings { loggers.logger("configuration").warning("\(warning)") }
-            let daemon = Daemon(service: service, blueprints: blueprints, loggers: loggers)
+                level: service.logLevel.swiftLogLevel, output: LogOutput(encoding: service.logEncoding.ofLines))
+            let daemon = Daemon(configuration, loggers: loggers) { () throws(ConfigurationError) in try source.load() }
             defer { loggers.output.flush() }
             do {
                 try await daemon.runUntilSignalled()

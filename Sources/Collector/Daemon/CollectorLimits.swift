@@ -13,7 +13,7 @@ enum CollectorLimits {
     /// Requests get at least one part in so many of the limit, whatever exporters' buffers take.
     static let requestPartMin = 4
     /// The limit for which pools have their full size.
-    static let poolScaleBytes = 128 << 20
+    static let poolScaleBytes = 192 << 20
     /// Decoder chunks kept: what an exporter frees at once when it has written a batch of 5,000 ordinary spans.
     static let chunkPoolBytesMax = 8 << 20
     /// Body buffers kept, per listener and event loop: eight connections that each send 400 KB requests.
@@ -22,6 +22,8 @@ enum CollectorLimits {
     static let unreservedBytesMax = 16 << 20
     /// One read of a socket.
     static let unreservedBytesMin = 64 << 10
+    /// Buffers for decompression and JSON that are kept, per listener and event loop: a JSON request of 512 spans needs 5 MiB.
+    static let decodingBytesMax = 6 << 20
     /// Fingerprints of requests that the log keeps.
     static let fingerprintBytesMax = 16 << 20
     /// What waits in exporters' queues may take this part of the soft limit, so that a stuck exporter leaves room for the others.
@@ -39,6 +41,10 @@ enum CollectorLimits {
     static let exporterShare = 0.9
     /// Part of `shutdown_timeout` after which the write-ahead log must be closed.
     static let logShare = 0.99
+    /// How long receivers wait for the write-ahead log at the start: clients that are refused come back after about as long.
+    static let logOpenWait = Duration.seconds(2)
+    /// How often they look whether it takes requests.
+    static let logOpenPollInterval = Duration.milliseconds(5)
     /// After `shutdown_timeout`: how long the process may take to end by itself before it is ended.
     static let exitGrace = Duration.seconds(1)
     /// How long the last log line may take when the process is ended by force.

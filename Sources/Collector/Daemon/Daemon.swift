@@ -13,21 +13,28 @@ import Synchronization
 ///
 /// Start: health and metrics endpoints, exporters, processors, receivers. Nothing is offered data before what it hands data to is
 /// ready. Stop: receivers (no new requests, those in flight finish), pipeline entries (read what waits in the log, as time allows),
-/// processors (hand on what they hold), exporters (empty their queues), the log, health and metrics last. All within `shutdown_timeout`; a second signal ends the process at once.
+/// processors (hand on what they hold), exporters (empty their queues), the log, health and metrics last. All within
+/// `shutdown_timeout`; a second signal ends the process at once. In between, SIGHUP exchanges what has changed: `Reloader`.
 final class Daemon: Sendable {
     private let logger: Logger
-    private let service: ServiceConfig
-    private let blueprints: Blueprints
     private let loggers: LoggerFactory
+    private let load: @Sendable () throws(ConfigurationError) -> LoadedConfiguration
     private let registry = MetricRegistry()
     private let startTime = ContinuousClock.now
-    private let phase = Mutex(HealthReport.Phase.starting)
+    private let running: RunningState
+    /// Set once there is something to reload.
+    private let reloader = Mutex<Reloader?>(nil)
 
-    init(service: ServiceConfig, blueprints: Blueprints, loggers: LoggerFactory) {
-        self.service = service
-        self.blueprints = blueprints
+    /// - Parameter load: reads the configuration again, for a reload.
+    init(
+        _ configuration: LoadedConfiguration, loggers: LoggerFactory,
+        load: @escaping @Sendable () throws(ConfigurationError) -> LoadedConfiguration
+    ) {
         self.loggers = loggers
+        self.load = load
+        running = RunningState(configuration, startTime: startTime)
         logger = loggers.logger("service")
+        for warning in configuration.warnings { loggers.logger("configuration").warning("\(warning)") }
     }
 
     /// Returns after an orderly stop; throws `StartFailure` when something could not be started.
@@ -43,18 +50,18 @@ final class Daemon: Sendable {
     private func handle(_ event: Signals.Event, _ lifecycle: ServiceGroup) {
         switch event {
         case .stop:
-            phase.withLock { $0 = .stopping }
-            logger.info(
-                "stopping: requests in flight and exports are finished",
-                metadata: ["within": "\(service.shutdownTimeout.configurationText)"])
-            DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(service.shutdownTimeout + CollectorLimits.exitGrace)) {
+            running.update { $0.phase = .stopping }
+            let timeout = running.current.configuration.service.shutdownTimeout
+            logger.info("stopping: requests in flight and exports are finished", metadata: ["within": "\(timeout.configurationText)"])
+            DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(timeout + CollectorLimits.exitGrace)) {
                 self.end("not stopped within shutdown_timeout: ending now, what was not exported is lost")
             }
             Task { await lifecycle.triggerGracefulShutdown() }
         case .stopNow:
             end("second signal: ending at once, what was not exported is lost")
         case .reload:
-            logger.warning("SIGHUP ignored: reloading the configuration is not built in yet, restart instead")
+            // Nobody to ask yet: the files are being read for the first time.
+            reloader.withLock { $0 }?.request()
         }
     }
 
@@ -74,130 +81,126 @@ final class Daemon: Sendable {
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         logger.info("\(CollectorVersion.text) starts", metadata: ["event_loops": "\(loopCount)"])
         ProcessMetrics.register(in: registry, start: startTime)
-        let memory = MemoryPlan(blueprints.memoryDemand(eventLoops: loopCount, hasLog: service.writeAheadLog != nil), ceiling: .current())
-        let budget = memory.apply(registry: registry, logger: logger)
-        let log = service.writeAheadLog.map { config in
-            WriteAheadLog(
-                settings: WriteAheadLogSettings(config), readers: blueprints.pipelines.map(\.id.description), registry: registry,
-                logger: loggers.logger("service.write_ahead_log"))
-        }
-        let assembly = Assembly(
-            blueprints,
-            ComponentContext(
-                group: group, budget: budget, log: log, memory: memory, registry: registry, loggers: loggers))
-        let admin = try await startAdmin(assembly, adminGroup)
-        try await start(assembly)
-        phase.withLock { if $0 == .starting { $0 = .running } }
-        announce(assembly)
+        let configuration = running.current.configuration
+        let context = makeContext(configuration, group, eventLoops: loopCount)
+        let admin = AdminServers(group: adminGroup, registry: registry) { [running] in running.health }
+        let inheritances = Inheritances(registry: registry, logger: logger)
+        let reloader = Reloader(
+            running, load: load, admin: admin, inheritances: inheritances, registry: registry, loggers: loggers
+        ) { context.adapted(to: $0, eventLoops: loopCount) }
+        self.reloader.withLock { $0 = reloader }
+
+        try await start(configuration, context, admin, inheritances)
+        let reloads = Task { await reloader.run() }
 
         try await gracefulShutdown()
 
-        await stop(assembly)
-        for server in admin { await server.shutdown() }
+        await reloader.close()
+        await stop(reloads, inheritances)
+        await admin.shutdown()
         // Loops that do not end in time end with the process.
         try? await group.shutdownGracefully()
         try? await adminGroup.shutdownGracefully()
         logger.info("stopped")
     }
 
-    private func startAdmin(_ assembly: Assembly, _ group: any EventLoopGroup) async throws -> [AdminServer] {
-        var servers: [AdminServer] = []
-        if let health = blueprints.healthCheck {
-            let page = AdminPage(path: health.path, contentType: "application/json") { [self] in
-                let report = report(assembly)
-                return (report.httpStatus, report.json)
-            }
-            servers.append(
-                try await Self.starting("extensions.health_check") {
-                    try await AdminServer.start(page, at: health.endpoint, group: group)
-                })
+    private func makeContext(
+        _ configuration: LoadedConfiguration, _ group: any EventLoopGroup, eventLoops: Int
+    ) -> ComponentContext {
+        let (service, blueprints) = (configuration.service, configuration.blueprints)
+        let memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: service.writeAheadLog != nil), ceiling: .current())
+        let readers = blueprints.pipelines.map(\.id)
+        let log = service.writeAheadLog.map {
+            WriteAheadLog(
+                settings: WriteAheadLogSettings($0, fingerprintBytesMax: memory.fingerprintBytesMax),
+                readers: readers.map(\.description), registry: registry, logger: loggers.logger("service.write_ahead_log"))
         }
-        if service.metricsLevel != .none {
-            let page = AdminPage(path: "/metrics", contentType: "text/plain; version=0.0.4; charset=utf-8") { [registry] in
-                (200, registry.prometheusText())
-            }
-            servers.append(
-                try await Self.starting("service.telemetry.metrics") {
-                    try await AdminServer.start(page, at: service.metricsAddress, group: group)
-                })
-        }
-        return servers
+        running.update { $0.log = log }
+        return ComponentContext(
+            group: group, budget: memory.apply(registry: registry, logger: logger), log: log, logReaders: readers, memory: memory,
+            registry: registry, loggers: loggers)
     }
 
     /// Exporters, then processors, then the log, then receivers; each pipeline from its end.
-    private func start(_ assembly: Assembly) async throws {
-        for (place, component) in (assembly.processorsInOrder + assembly.exportersInOrder).reversed() {
-            try await Self.starting(place) { try await component.start() }
-        }
-        if let log = assembly.log {
-            log.whenOpen { for entry in assembly.entries { entry.start() } }
-            log.open()
-        }
-        for (place, component) in assembly.receiversInOrder.reversed() {
-            try await Self.starting(place) { try await component.start() }
-        }
+    private func start(
+        _ configuration: LoadedConfiguration, _ context: ComponentContext, _ admin: AdminServers, _ inheritances: Inheritances
+    ) async throws(StartFailure) {
+        let exchange = Exchange(
+            transition: Transition(to: configuration.blueprints, context), context: context, inheritances: inheritances, logger: logger,
+            shutdownTimeout: configuration.service.shutdownTimeout)
+        let assembly = exchange.transition.next
+        running.update { $0.assembly = assembly }
+        try await admin.apply(AdminServers.Wanted(configuration.service, configuration.blueprints))
+        try await exchange.startStages()
+        if let log = context.log { await Self.open(log, for: assembly.pipelines) }
+        try await exchange.exchangeReceivers()
+        running.update { if $0.phase == .starting { $0.phase = .running } }
+        assembly.announce(assembly.receivers, assembly.exporters, logger)
     }
 
-    private static func starting<Result>(_ place: String, _ body: () async throws -> Result) async throws -> Result {
-        do {
-            return try await body()
-        } catch {
-            throw StartFailure(place: place, cause: error)
-        }
-    }
-
-    /// Tells the user what to do next: where to point an SDK, and where to look for the data.
-    private func announce(_ assembly: Assembly) {
-        for receiver in assembly.receivers {
-            for address in receiver.addresses() {
-                let variables = "OTEL_EXPORTER_OTLP_ENDPOINT=\(address.url) OTEL_EXPORTER_OTLP_PROTOCOL=\(address.sdkProtocol)"
-                logger.info("ready; point an SDK here: \(variables)")
-            }
-        }
-        for id in Set(blueprints.pipelines.flatMap(\.exporters)).map(\.description).sorted() {
-            guard let exporter = ComponentID(id).flatMap({ blueprints.exporters[$0] }) else { continue }
-            logger.info("data goes to \(exporter.destination)", metadata: ["exporter": "\(id)"])
-        }
-    }
-
-    // MARK: Health
-
-    private func report(_ assembly: Assembly) -> HealthReport {
-        HealthReport(
-            phase: phase.withLock { $0 }, uptimeSeconds: Int((ContinuousClock.now - startTime).components.seconds),
-            components: assembly.health.map { HealthReport.Line(place: $0.place, health: $0.health) })
+    /// Waits a moment for the log, so that clients which start together with the collector are not refused. One that has much to read,
+    /// or cannot be opened, holds up nothing: requests are refused until it is ready.
+    private static func open(_ log: WriteAheadLog, for pipelines: [Assembly.Pipeline]) async {
+        log.whenOpen { for pipeline in pipelines { pipeline.entry.start() } }
+        log.open()
+        let end = ContinuousClock.now + CollectorLimits.logOpenWait
+        while log.admission != .accepted, ContinuousClock.now < end { try? await Task.sleep(for: CollectorLimits.logOpenPollInterval) }
     }
 
     // MARK: Stop
 
     /// In the order a span travels, so that what one stage hands on is still taken by the next.
-    private func stop(_ assembly: Assembly) async {
+    private func stop(_ reloads: Task<Void, Never>, _ inheritances: Inheritances) async {
         let begin = ContinuousClock.now
-        func deadline(_ share: Double) -> ContinuousClock.Instant { begin + service.shutdownTimeout * share }
+        let (assembly, log) = (running.current.assembly, running.current.log)
+        let timeout = running.current.configuration.service.shutdownTimeout
+        func deadline(_ share: Double) -> ContinuousClock.Instant { begin + timeout * share }
         await withTaskGroup { tasks in
             for receiver in assembly.receivers {
-                tasks.addTask { await receiver.component.shutdown(deadline: deadline(CollectorLimits.receiverShare)) }
+                tasks.addTask { await receiver.made.component.shutdown(deadline: deadline(CollectorLimits.receiverShare)) }
             }
-        }
-        for entry in assembly.entries { await entry.stop(deadline: deadline(CollectorLimits.entryShare)) }
-        for processor in assembly.processors.reversed() {
-            await processor.shutdown(deadline: deadline(CollectorLimits.processorShare))
         }
         await withTaskGroup { tasks in
-            for exporter in assembly.exporters {
-                tasks.addTask { await exporter.shutdown(deadline: deadline(CollectorLimits.exporterShare)) }
+            for pipeline in assembly.pipelines {
+                tasks.addTask {
+                    await pipeline.entry.stop(deadline: deadline(CollectorLimits.entryShare))
+                    for processor in pipeline.processors {
+                        await processor.component.shutdown(deadline: deadline(CollectorLimits.processorShare))
+                    }
+                }
             }
         }
-        await assembly.log?.close(deadline: deadline(CollectorLimits.logShare))
+        // What the last reload replaced hands on to components that still run.
+        await reloads.value
+        await inheritances.finish(deadline: deadline(ReloadLimits.inheritanceShare))
+        await withTaskGroup { tasks in
+            for exporter in assembly.exporters {
+                tasks.addTask { await exporter.component.shutdown(deadline: deadline(CollectorLimits.exporterShare)) }
+            }
+        }
+        // Only now: whatever is let go before it counts as done with.
+        await log?.close(deadline: deadline(CollectorLimits.logShare))
     }
 }
 
-/// Which component could not be started, and why; one line.
-struct StartFailure: Error, CustomStringConvertible {
-    let place: String
-    let cause: any Error
+extension ComponentContext {
+    /// For new components of another configuration. Puts its limits of the whole process in force.
+    fileprivate func adapted(to blueprints: Blueprints, eventLoops: Int) -> ComponentContext {
+        var context = self
+        context.memory = MemoryPlan(blueprints.memoryDemand(eventLoops: eventLoops, hasLog: log != nil), ceiling: .current())
+        context.memory.apply(to: budget)
+        return context
+    }
+}
 
-    var description: String { "\(place): \(cause)" }
+extension WriteAheadLogSettings {
+    /// As `service.write_ahead_log` says.
+    fileprivate init(_ config: WriteAheadLogConfig, fingerprintBytesMax: Int) {
+        self.init(
+            directory: config.directory, maxSizeBytes: config.maxSizeMiB << 20, segmentBytes: config.segmentMiB << 20,
+            sync: config.sync == .always ? .always : .interval(config.syncInterval), dedupWindow: config.dedupWindow,
+            dedupBytesMax: fingerprintBytesMax)
+    }
 }
 
 private struct DaemonService: Service {

@@ -1,5 +1,6 @@
 import Configuration
 import Logging
+import SelfTelemetry
 
 extension ServiceConfig.LogLevel {
     /// swift-log's level of the same meaning.
@@ -9,6 +10,15 @@ extension ServiceConfig.LogLevel {
         case .info: .info
         case .warn: .warning
         case .error: .error
+        }
+    }
+}
+
+extension ServiceConfig.LogEncoding {
+    var ofLines: LogEncoding {
+        switch self {
+        case .console: .console
+        case .json: .json
         }
     }
 }

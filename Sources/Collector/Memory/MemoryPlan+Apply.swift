@@ -6,8 +6,8 @@ import SelfTelemetry
 extension MemoryPlan {
     /// Sets the process's pools and makes its budget; says what may take how much, and when that is more than there is.
     func apply(registry: MetricRegistry, logger: Logger) -> MemoryBudget {
-        DecoderPool.limit(retainedBytes: chunkPoolBytes)
         let budget = MemoryBudget(limits)
+        apply(to: budget)
         registry.observe("collector_memory_used_bytes", help: "Bytes that requests hold until they are exported.") {
             Double(budget.usedBytes)
         }
@@ -17,6 +17,12 @@ extension MemoryPlan {
         registry.observe("collector_memory_limit_bytes", help: "Bytes that requests may hold.") { Double(budget.limitBytes) }
         announce(logger)
         return budget
+    }
+
+    /// Puts the limits in force, at the start and after a reload. Pools and queues of components that are kept stay as they are.
+    func apply(to budget: MemoryBudget) {
+        DecoderPool.limit(retainedBytes: chunkPoolBytes)
+        if budget.currentLimits != limits { budget.currentLimits = limits }
     }
 
     /// `requests 96.0 + decoder_pool 8.0 + ... = 171.0 MiB`

@@ -18,18 +18,23 @@ struct MemoryPlan: Equatable, Sendable {
         var exporterBytes: [Int] = []
         var listeners = 0
         var eventLoops = 1
+        var pipelines = 1
         var hasLog = false
     }
 
     let limits: MemoryLimits
     /// Bytes that may wait in one exporter's queue.
     let queueBytesMax: Int
+    /// With the write-ahead log: bytes that one pipeline may hold in all its stages; the rest waits in the log.
+    let pipelineBytesMax: Int
     /// Decoder chunks kept for the next request.
     let chunkPoolBytes: Int
     /// Body buffers kept for the next request, per listener and event loop.
     let bodyPoolBytes: Int
     /// Body bytes that have come although there was no room, per listener and event loop.
     let unreservedBytesMax: Int
+    /// Buffers for decompression and JSON that are kept for the next request, per listener and event loop.
+    let decodingBytes: Int
     /// Fingerprints of requests, to recognise those that are sent again.
     let fingerprintBytesMax: Int
     /// Whether a `memory_limiter` or a small control group gave the limit.
@@ -54,6 +59,7 @@ struct MemoryPlan: Equatable, Sendable {
         chunkPoolBytes = scaled.chunks
         bodyPoolBytes = scaled.bodiesEach
         unreservedBytesMax = scaled.unreservedEach
+        decodingBytes = scaled.decodingEach
         fingerprintBytesMax = scaled.fingerprints
 
         let requests = max(total - scaled.bytes(places) - encoders, total / CollectorLimits.requestPartMin)
@@ -62,9 +68,11 @@ struct MemoryPlan: Equatable, Sendable {
         limits = MemoryLimits(softBytes: soft, hardBytes: requests, takesOversized: !isGiven)
         let share = Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.exporterBytes.count)
         queueBytesMax = max(1, share)
+        pipelineBytesMax = max(1, Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.pipelines))
         parts = [
             Part(name: "requests", bytes: requests), Part(name: "decoder_pool", bytes: scaled.chunks),
             Part(name: "body_pools", bytes: scaled.bodiesEach * places), Part(name: "body_windows", bytes: scaled.unreservedEach * places),
+            Part(name: "decoding_buffers", bytes: scaled.decodingEach * places),
             Part(name: "exporter_buffers", bytes: encoders), Part(name: "log_fingerprints", bytes: scaled.fingerprints),
             Part(name: "process", bytes: CollectorLimits.processBytes),
         ].filter { $0.bytes > 0 }
@@ -80,15 +88,17 @@ struct MemoryPlan: Equatable, Sendable {
         let chunks: Int
         let bodiesEach: Int
         let unreservedEach: Int
+        let decodingEach: Int
         let fingerprints: Int
 
         init(total: Int, places: Int, hasLog: Bool) {
             chunks = min(CollectorLimits.chunkPoolBytesMax, total / 16)
             bodiesEach = min(CollectorLimits.bodyPoolBytesMax, total / 16 / places)
             unreservedEach = max(min(CollectorLimits.unreservedBytesMax, total / 16 / places), CollectorLimits.unreservedBytesMin)
+            decodingEach = min(CollectorLimits.decodingBytesMax, total / 8 / places)
             fingerprints = hasLog ? min(CollectorLimits.fingerprintBytesMax, total / 8) : 0
         }
 
-        func bytes(_ places: Int) -> Int { chunks + (bodiesEach + unreservedEach) * places + fingerprints }
+        func bytes(_ places: Int) -> Int { chunks + (bodiesEach + unreservedEach + decodingEach) * places + fingerprints }
     }
 }

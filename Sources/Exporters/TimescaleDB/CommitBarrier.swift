@@ -60,7 +60,8 @@ enum CommitBarrier {
     /// Waits until no transaction of this process that is in doubt is open any more. It may be of any moment, so the lock is waited for
     /// each time; who holds it is alive.
     static func passOwn(_ batch: SpanBatch, on connection: Connection) throws(DatabaseError) {
-        let isOwn = batch.slices.contains { slice in slice.hold.map { $0.isReplayed && $0.run == $0.log.run } ?? false }
+        // Without the log: handed over by an exporter of this process that was replaced.
+        let isOwn = batch.slices.contains { slice in slice.hold.map { $0.isReplayed && $0.run == $0.log.run } ?? batch.isReplayed }
         if isOwn { try lock(key(batch.run), TimescaleDBLimits.lockTimeoutMilliseconds, on: connection) }
     }
 

@@ -63,8 +63,8 @@ struct JSONTape {
 struct JSONParser: ~Copyable {
     /// JSON levels: 64 nested values take 4 each, the envelope 8; the rest is for fields we skip.
     static let depthMax = 512
-    /// Bytes that stay resident between documents. A request of 512 spans touches about 3 MiB.
-    static let retainedBytesMax = 4 * 1024 * 1024
+    /// Bytes that stay resident between documents unless told otherwise. A request of 512 spans touches about 3 MiB.
+    static let retainedBytesDefault = 4 * 1024 * 1024
 
     enum Failure: Error {
         case notJSON
@@ -74,8 +74,13 @@ struct JSONParser: ~Copyable {
         case outOfMemory
     }
 
+    private let retainedBytesMax: Int
     private var parser: OpaquePointer?
     private var touchedBytes = 0
+
+    init(retainedBytesMax: Int = JSONParser.retainedBytesDefault) {
+        self.retainedBytesMax = retainedBytesMax
+    }
 
     deinit {
         if let parser { csimdjson_parser_free(parser) }
@@ -98,7 +103,7 @@ struct JSONParser: ~Copyable {
 
     /// Gives the buffers back when a document has made them larger than what is worth keeping.
     mutating func releaseExcess() {
-        guard touchedBytes > Self.retainedBytesMax, let parser else { return }
+        guard touchedBytes > retainedBytesMax, let parser else { return }
         csimdjson_parser_free(parser)
         self.parser = nil
         touchedBytes = 0

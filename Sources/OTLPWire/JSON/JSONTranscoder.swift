@@ -6,7 +6,7 @@
 /// alphabet; both lowerCamelCase and the original names are read. Of a repeated key the last value counts, lists are joined.
 /// Lone surrogates and invalid UTF-8 become U+FFFD rather than errors, as they do in protobuf strings.
 ///
-/// Keeps its buffers between documents, up to `JSONParser.retainedBytesMax`. Not thread-safe: one per event loop.
+/// Keeps its buffers between documents, up to `retainedBytesMax`. Not thread-safe: one per event loop.
 public final class JSONTranscoder {
     /// Documents above this many bytes are refused. A hostile document makes the parser use `workingBytesPerDocumentByte` times
     /// its size for the duration of the call; real ones take about 4 times.
@@ -16,11 +16,33 @@ public final class JSONTranscoder {
     /// Default of `documentBytesMax`: that of the protobuf message limit.
     public static let documentBytesMaxDefault = 64 * 1024 * 1024
 
-    private var parser = JSONParser()
+    /// Documents up to this are assumed to be as bad as can be: counting would cost more than it spares.
+    private static let countedBytesMin = 1024 * 1024
 
-    public init(documentBytesMax: Int = JSONTranscoder.documentBytesMaxDefault) {
+    private var parser: JSONParser
+
+    /// - Parameter retainedBytesMax: parser's memory kept between documents.
+    public init(
+        documentBytesMax: Int = JSONTranscoder.documentBytesMaxDefault, retainedBytesMax: Int = 4 * 1024 * 1024
+    ) {
+        parser = JSONParser(retainedBytesMax: retainedBytesMax)
         // The protobuf is never longer than its JSON, and its longest message must have a length of four bytes.
         self.documentBytesMax = min(documentBytesMax, OutputBuffer.paddedLengthMax)
+    }
+
+    /// At most so many bytes does the parser use for this document, and the protobuf it becomes.
+    ///
+    /// Each of `{}[]:,` is a token and ends at most one other: eight bytes of structural indexes, three words on the tape.
+    public static func workingBytes(for json: WireBytes) -> Int {
+        let worst = (workingBytesPerDocumentByte + 1) * json.count
+        guard json.count > countedBytesMin else { return worst }
+        var tokens = 1
+        for byte in json {
+            // Branch-free, so that it is vectorised. Brackets and braces differ in bit 5.
+            let bracket = byte | 0x20
+            tokens &+= bracket == 0x7B || bracket == 0x7D || byte == 0x2C || byte == 0x3A ? 1 : 0
+        }
+        return min(worst, tokens * 32 + json.count * 4)
     }
 
     /// Appends the `ExportTraceServiceRequest` that `json` spells, as protobuf; nothing is appended on an error.

@@ -32,7 +32,7 @@ struct Fingerprint: Hashable, Sendable {
     init(signal: LogSignal, project: UnsafeRawBufferPointer, payload: WireBytes, seed: UInt64) {
         var seed = seed &+ UInt64(signal.rawValue)
         if project.count > 0 { seed = XXH3_64bits_withSeed(project.baseAddress, project.count, seed) }
-        let hash = XXH3_128bits_withSeed(payload.baseAddress, payload.count, seed)
+        let hash = xxhash_128(payload.baseAddress, payload.count, seed)
         low = hash.low64
         high = hash.high64
     }

@@ -9,8 +9,8 @@ extension LogThread {
         while let first = rest.first {
             if writer.requestRoom < first.recordBytes {
                 switch changeSegment(forRecordBytes: first.recordBytes) {
-                case .ready: break
-                case .tooLarge:
+                case .ready where writer.requestRoom >= first.recordBytes: break
+                case .ready, .tooLarge:
                     refuse(rest.prefix(1), .logFull)
                     rest = rest.dropFirst()
                     continue
@@ -132,20 +132,22 @@ extension LogThread {
     func changeSegment(forRecordBytes recordBytes: Int) -> Change {
         let bytes = segmentBytes(forRecordBytes: recordBytes)
         let unused = writer.segment.map { $0.bytes - $0.offset } ?? 0
-        let taken = log.withState { $0.allocatedBytes } - unused
-        guard taken + bytes <= log.settings.maxSizeBytes else {
-            if taken + log.settings.segmentBytes <= log.settings.maxSizeBytes { return .tooLarge }
-            return becomeFull()
-        }
+        let room = log.settings.maxSizeBytes - log.withState { $0.allocatedBytes } + unused
+        guard bytes <= room else { return log.settings.segmentBytes <= room ? .tooLarge : becomeFull() }
         attempt { () throws(LogFileError) in try writer.sync() }
         syncDue = nil
         sealSegment()
+        // The old segment may not have given back what it had not used.
+        guard bytes <= log.settings.maxSizeBytes - log.withState({ $0.allocatedBytes }) else { return becomeFull() }
         do {
             try beginSegment(bytes)
             return .ready
         } catch {
-            writer.discard()
-            log.lock.withLock { log.state.nextSequence += 1 }
+            if let left = writer.discard() { leftovers.append(left) }
+            log.lock.withLock {
+                log.state.leftoverBytes = leftovers.reduce(0) { $0 + $1.bytes }
+                log.state.nextSequence += 1
+            }
             fail(error)
             return .failing
         }
@@ -178,7 +180,9 @@ extension LogThread {
                 createdUnixNano: log.clock.wall(), nonce: random.next(), fingerprintSeed: log.state.fingerprintSeed, readers: log.readers)
             return (header, log.state.aborted, log.state.fingerprints)
         }
+        // Synced before anything follows: a file without a valid header never held a record, unless it was damaged.
         try writer.begin(header, bytes: bytes)
+        try writer.sync()
         if !aborted.isEmpty {
             var body: [UInt8] = []
             AbortedRanges.encode(aborted, to: &body)
@@ -193,6 +197,7 @@ extension LogThread {
                 allocatedBytes: bytes)
             ledger.endOffset = writer.segment?.offset ?? 0
             log.state.segments.append(ledger)
+            log.state.noteRemovable()
             defer {
                 log.state.writing = .ready
                 log.state.writeTrouble = nil
@@ -216,29 +221,30 @@ extension LogThread {
     func removeReleased() {
         while true {
             let name: String? = log.lock.withLock {
-                guard let first = log.state.segments.first, first.isSealed, first.isReleased else {
+                // The next segment holds this one's fingerprints. When there is none, it is made first, unless there is no room for it.
+                let mayDelete = log.state.segments.count > 1 || log.state.writing == .full
+                guard mayDelete, let first = log.state.segments.first, first.isSealed, first.isReleased else {
                     log.state.hasRemovable = false
                     return nil
                 }
                 return first.name
             }
             guard let name else { break }
-            // A file that cannot be deleted counts as taking its room until the next start finds it.
-            var leftBytes = 0
             do {
                 try log.files.remove(log.settings.directory + "/" + name)
             } catch {
-                leftBytes = log.withState { $0.segments.first?.allocatedBytes ?? 0 }
-                log.logger.error("a segment of the write-ahead log cannot be deleted", metadata: ["reason": "\(error)"])
+                // Nothing younger goes either: it holds the releases of this one. Tried again with the next release.
+                log.metrics.syncFailed.emit(metadata: ["reason": "\(error)"])
+                log.lock.withLock { log.state.hasRemovable = false }
+                return
             }
             log.lock.withLock {
                 log.state.segments.removeFirst()
-                log.state.setAsideBytes += leftBytes
                 let first = log.state.segments.first?.firstSequence ?? .max
                 log.state.aborted.removeAll { $0.upperBound <= first }
             }
+            if log.withState({ $0.writing == .full }) { _ = changeSegment(forRecordBytes: 0) }
         }
-        if log.withState({ $0.writing == .full }) { _ = changeSegment(forRecordBytes: 0) }
     }
 
     /// Once a second: releases are written, what failed is tried again.
@@ -247,20 +253,40 @@ extension LogThread {
             syncDue = nil
             attempt { () throws(LogFileError) in try writer.sync() }
         }
+        removeLeftovers()
         switch log.withState({ $0.writing }) {
         case .ready: writeReleases()
         case .full:
             writeReleases()
             // A full log of released records alone is one segment that is too large: it ends here.
             if log.withState({ $0.segments.allSatisfy(\.isReleased) }) { sealSegment() }
+            _ = changeSegment(forRecordBytes: 0)
         case .failing: _ = changeSegment(forRecordBytes: 0)
         }
+    }
+
+    /// Files of segments that could not be made, and not be removed at once either.
+    private func removeLeftovers() {
+        guard !leftovers.isEmpty else { return }
+        leftovers.removeAll { left in
+            do {
+                try log.files.remove(log.settings.directory + "/" + left.name)
+                return true
+            } catch {
+                return false
+            }
+        }
+        log.lock.withLock { log.state.leftoverBytes = leftovers.reduce(0) { $0 + $1.bytes } }
     }
 
     /// Writes the releases that are not in the log yet, as far as the segment has room.
     func writeReleases() {
         guard writer.segment != nil else { return }
-        while true {
+        while log.withState({ $0.hasDirtyReleases }) {
+            if writer.controlRoom < LogLimits.releaseRoomMin {
+                // Without room for another segment they stay in memory.
+                guard log.withState({ $0.writing == .ready }), changeSegment(forRecordBytes: 0) == .ready else { return }
+            }
             let room = min(LogLimits.controlBytesMax, writer.controlRoom - RecordHeader.totalBytes(body: 8))
             let (entries, sequence) = log.lock.withLock { (takeDirtyReleases(bytes: room), log.state.nextSequence) }
             guard !entries.isEmpty else { return }
@@ -294,7 +320,7 @@ extension LogThread {
                 entries.append((reader, entry))
             }
         }
-        if entries.isEmpty, left == bytes, bytes > 0 {
+        if entries.isEmpty {
             log.state.hasDirtyReleases = log.state.segments.contains(where: \.hasDirtyReleases)
         }
         return entries

@@ -60,6 +60,8 @@ struct LogRecovery {
         var candidates: [Candidate] = []
         defer { for candidate in candidates { files.close(candidate.file) } }
         for name in names.filter({ LogFormat.firstSequence(ofFile: $0) != nil }).sorted() {
+            // No name is used twice, whatever is in the file.
+            if let first = LogFormat.firstSequence(ofFile: name) { log.nextSequence = max(log.nextSequence, first + 1) }
             if let candidate = try examine(name) { candidates.append(candidate) }
         }
         takeNewestDirectory(&candidates)
@@ -168,7 +170,6 @@ extension LogRecovery {
         var ledger = SegmentLedger(
             name: candidate.name, header: candidate.header, readerCount: readers.count, allocatedBytes: candidate.bytes)
         ledger.isSealed = true
-        log.nextSequence = max(log.nextSequence, candidate.header.firstSequence + 1)
         var scanner = SegmentScanner(reader: reader, end: candidate.bytes, sequenceLimit: sequenceLimit)
         ledger.endOffset = scanner.offset
         // A damaged record counts only once another follows it: at the end of the log it is a torn one.

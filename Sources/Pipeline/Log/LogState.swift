@@ -27,6 +27,8 @@ struct LogState {
     var writeTrouble: String?
     var setAsideCount = 0
     var setAsideBytes = 0
+    /// Of files that are to be removed and could not be yet.
+    var leftoverBytes = 0
     var identity = LogIdentity(id: 0, run: 0)
     var fingerprintSeed: UInt64 = 0
     var nextSequence: UInt64 = 1
@@ -55,7 +57,7 @@ struct LogState {
         rewinds = Array(repeating: nil, count: readerCount)
     }
 
-    var allocatedBytes: Int { segments.reduce(setAsideBytes) { $0 + $1.allocatedBytes } }
+    var allocatedBytes: Int { segments.reduce(setAsideBytes + leftoverBytes) { $0 + $1.allocatedBytes } }
 
     /// Index of the segment that holds the record.
     func segmentIndex(of sequence: UInt64) -> Int? {

@@ -19,6 +19,8 @@ final class LogThread {
     private var nextHousekeeping: ContinuousClock.Instant
     /// `sync: interval`: when what is written must be on disk.
     var syncDue: ContinuousClock.Instant?
+    /// Files to be removed that could not be.
+    var leftovers: [(name: String, bytes: Int)] = []
 
     init(_ log: WriteAheadLog) {
         self.log = log

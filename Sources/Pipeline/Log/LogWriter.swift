@@ -59,31 +59,32 @@ final class LogWriter {
     /// Bytes that release records may still take.
     var controlRoom: Int { segment.map { max(0, $0.bytes - $0.offset) } ?? 0 }
 
-    /// Makes the file and writes its header; nothing is durable before `sync`. On failure the file is gone again.
+    /// Makes the file and writes its header; nothing is durable before `sync`. After a failure it is to be discarded.
     func begin(_ header: SegmentHeader, bytes: Int) throws(LogFileError) {
         let name = LogFormat.fileName(firstSequence: header.firstSequence)
         let file = try files.create(directory + "/" + name, bytes: bytes)
         segment = Segment(file: file, name: name, header: header, bytes: bytes)
-        do {
-            let copy = header.encoded()
-            try (copy + copy).withUnsafeBufferPointer { (both) throws(LogFileError) in
-                parts.removeAll(keepingCapacity: true)
-                add(UnsafeRawBufferPointer(both))
-                try writeParts(at: 0)
-            }
-        } catch {
-            discard()
-            throw error
+        let copy = header.encoded()
+        try (copy + copy).withUnsafeBufferPointer { (both) throws(LogFileError) in
+            parts.removeAll(keepingCapacity: true)
+            add(UnsafeRawBufferPointer(both))
+            try writeParts(at: 0)
         }
     }
 
     /// Closes the segment without a further call on its data, and removes it.
-    func discard() {
-        guard let segment else { return }
-        files.close(segment.file)
-        // What cannot be removed is found empty at the next start.
-        try? files.remove(directory + "/" + segment.name)
+    ///
+    /// - Returns: the file, if it cannot be removed now; the next start finds it empty.
+    func discard() -> (name: String, bytes: Int)? {
+        guard let segment else { return nil }
         self.segment = nil
+        files.close(segment.file)
+        do {
+            try files.remove(directory + "/" + segment.name)
+            return nil
+        } catch {
+            return (segment.name, segment.bytes)
+        }
     }
 
     /// Gives back what the segment has not used and closes it.

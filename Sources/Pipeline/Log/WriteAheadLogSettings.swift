@@ -48,6 +48,8 @@ enum LogLimits {
     static let controlBytesMax = 64 << 10
     /// Part of a segment that only release records use, so that releases are kept while the log is full: 1/32.
     static let releaseReserveFraction = 32
+    /// Room of a segment below which no release record is begun: an entry for a pipeline with a long name and some words.
+    static let releaseRoomMin = 1 << 10
     /// Part of a segment that the fingerprints carried over from older ones may take: 1/4.
     static let fingerprintFraction = 4
     /// Records between two whose place in the file is kept in memory, for readers that start in the middle.

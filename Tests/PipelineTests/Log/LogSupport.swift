@@ -92,4 +92,10 @@ func settings(_ directory: String, segmentBytes: Int = 1 << 20, maxSizeBytes: In
     WriteAheadLogSettings(directory: directory, maxSizeBytes: maxSizeBytes, segmentBytes: segmentBytes)
 }
 
-func bytes(_ count: Int, _ seed: UInt8) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0) &* 31 &+ seed } }
+/// Different for each seed, and cheap also in debug builds.
+func bytes(_ count: Int, _ seed: UInt8) -> [UInt8] { Array(pattern[Int(seed)..<Int(seed) + count]) }
+
+private let pattern: [UInt8] = {
+    var random = SeededNumbers(seed: 1)
+    return (0..<300_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+}()
