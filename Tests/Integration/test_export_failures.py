@@ -15,7 +15,9 @@ NAMES = [f"span {number}" for number in range(20)]
 
 def send(daemon, names):
     for name in names:
-        assert http_export(daemon.ports.http, otlp.request([{"name": name}])).status == 200
+        request = otlp.request([{"name": name}])
+        # 503 for a moment at the start, while the log is read.
+        wait_until(lambda: http_export(daemon.ports.http, request).status == 200, what="the span is taken")
 
 
 def stored(store):
@@ -78,14 +80,19 @@ def test_a_replay_that_finds_nobody_can_be_run_again(postgres, start, tmp_path):
 
 
 def test_the_circuit_breaker_is_seen_and_closes_when_the_database_is_back(postgres, relay, start):
+    relay.open()
     daemon = start(postgres, settings={
         "retry_on_failure": QUICK_RETRY, "circuit_breaker": {"failure_threshold": 2, "open_for": "300ms"}})
-    send(daemon, NAMES)
+    send(daemon, NAMES[:1])
+    wait_until(lambda: count(postgres) == 1, what="the tables are there")
+    relay.close()
+    send(daemon, NAMES[1:])
     wait_until(lambda: daemon.metric("collector_exporter_circuit_state", exporter="timescaledb") == 2, what="the circuit is open")
     assert daemon.metric("collector_exporter_circuit_opened") >= 1
-    assert "attempts are paused" in json.dumps(daemon.health()[1]) or "not been reached" in json.dumps(daemon.health()[1])
+    assert daemon.metric("collector_exporter_failures", kind="connection") >= 2
+    wait_until(lambda: "attempts are paused" in json.dumps(daemon.health()[1]), what="health says so")
     relay.open()
-    wait_until(lambda: count(postgres) == 20, 30, "everything is stored")
+    wait_until(lambda: count(postgres) == 20, what="everything is stored")
     wait_until(lambda: daemon.metric("collector_exporter_circuit_state", exporter="timescaledb") == 0, what="the circuit is closed")
     assert stored(postgres) == sorted(NAMES)
 
@@ -97,7 +104,7 @@ def test_a_stuck_exporter_does_not_hold_up_another_pipeline(postgres, relay, sta
         exporters__sqlite=other.settings(), service__write_ahead_log={"directory": str(tmp_path / "wal")},
         service__pipelines={
             "traces": {"receivers": ["otlp"], "exporters": ["timescaledb"]},
-            "traces/other": {"receivers": ["otlp"], "exporters": ["sqlite"]}})
+            "traces/other": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["sqlite"]}})
     names = [f"span {number}" for number in range(800)]
     send(daemon, names)
     wait_until(lambda: count(other) == len(names), what="the other pipeline has delivered")

@@ -75,7 +75,7 @@ extension Replay.Counts: CustomStringConvertible {
     var description: String {
         var text = "accepted \(accepted) lines, refused \(refused)"
         if repeated > 0 { text += ", left out \(repeated) that the file holds twice" }
-        if rejectedSpans > 0 { text += "; \(rejectedSpans) spans were rejected of requests that were accepted otherwise (see FILE.rejected)" }
+        if rejectedSpans > 0 { text += "; \(rejectedSpans) spans were rejected of requests taken otherwise (see FILE.rejected)" }
         return text
     }
 }

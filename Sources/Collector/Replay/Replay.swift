@@ -95,7 +95,10 @@ struct Replay {
             if verdict != .later { return verdict }
             guard ContinuousClock.now + pause < deadline else {
                 throw CommandFailure(
-                    "the receiver cannot be reached or is too busy: broken off after \(files.done) of \(files.size) bytes; run the same command again to go on")
+                    """
+                    the receiver cannot be reached or is too busy: broken off after \(files.done) of \(files.size) bytes; \
+                    run the same command again to go on
+                    """)
             }
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, Self.pauseMax)

@@ -100,7 +100,8 @@ import Testing
         let receiver = Receiver { _ in .accepted }
         #expect(try await replay(place, receiver).accepted == 700)
         #expect(try await replay(place, receiver).accepted == 1)
-        let numbers = (failing.received + receiver.received).joined().split(separator: #""n":"#).dropFirst().map { Int($0.prefix { $0 != "," }) }
+        let parts = (failing.received + receiver.received).joined().split(separator: #""n":"#).dropFirst()
+        let numbers = parts.map { Int($0.prefix { $0 != "," }) }
         #expect(numbers == Array(0..<1_200) + [5_000])
         #expect(receiver.received.first?.suffix(20) == failing.received.first?.suffix(20), "continued: the same replay")
         #expect(receiver.received.last?.suffix(20) != failing.received.first?.suffix(20), "another one")
