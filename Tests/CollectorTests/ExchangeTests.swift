@@ -1,5 +1,3 @@
-import Dispatch
-import Logging
 import Pipeline
 import SelfTelemetry
 import Synchronization
