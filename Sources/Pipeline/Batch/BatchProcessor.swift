@@ -125,18 +125,7 @@ public final class BatchProcessor<Batch: TelemetryBatch>: RetiringStage {
     /// Sends on what is left; waits for room in the next stage until `deadline`. What is still held then stays in the write-ahead log, or
     /// is lost without it; both is logged.
     public func shutdown(deadline: ContinuousClock.Instant) async {
-        let left = await retire(deadline: deadline)
-        let items = left.reduce(0) { $0 + $1.itemCount }
-        guard items > 0 else { return }
-        let kept = left.reduce(0) { $0 + $1.keepInLog() }
-        if kept > 0 {
-            logger?.warning(
-                "batch not taken before the stop: left in the write-ahead log for the next start",
-                metadata: ["component": "\(id)", "items": "\(kept)"])
-        }
-        if items > kept {
-            logger?.error("batch given up at shutdown, data is lost", metadata: ["component": "\(id)", "items": "\(items - kept)"])
-        }
+        giveUp(await retire(deadline: deadline), logger: logger)
     }
 
     /// Like `shutdown`, but returns what nobody has taken, in order, instead of giving it up.
