@@ -1,5 +1,3 @@
-import Dispatch
-import Logging
 import Pipeline
 import SelfTelemetry
 import Synchronization
@@ -115,7 +113,9 @@ private final class Flag: Sendable {
         #expect(zip(first.all, restored.all).allSatisfy { $0.component === $1.component })
     }
 
-    @Test(arguments: [("r=2@1", ["+a=2", "+p=2", "-r=1", "-r=2", "+r=1", "-p=2", "-a=2"]), ("r=2@2", ["+a=2", "+p=2", "-r=2", "-p=2", "-a=2"])])
+    @Test(arguments: [
+        ("r=2@1", ["+a=2", "+p=2", "-r=1", "-r=2", "+r=1", "-p=2", "-a=2"]), ("r=2@2", ["+a=2", "+p=2", "-r=2", "-p=2", "-a=2"]),
+    ])
     func aReceiverThatCannotStartBringsTheFormerConfigurationBack(_ changed: String, _ expected: [String]) async throws {
         var world = DiaryWorld()
         world.cannotStart = ["r=2"]

@@ -15,7 +15,8 @@ import Testing
                 list.split(separator: " ").map { word in
                     let fields = word.split(separator: "@")
                     let names = fields[0].split(separator: "=")
-                    return (id: id(String(names[0])), text: names.count > 1 ? String(names[1]) : "", ports: fields.dropFirst().compactMap { Int($0) })
+                    let ports = fields.dropFirst().compactMap { Int($0) }
+                    return (id: id(String(names[0])), text: names.count > 1 ? String(names[1]) : "", ports: ports)
                 }
             }
             for receiver in lists[0] { topology.receivers[receiver.id] = .init(text: receiver.text, ports: receiver.ports) }

@@ -32,8 +32,8 @@ enum AdminClient {
     }
 
     static func postJSON(_ body: [UInt8], _ path: String, to endpoint: Endpoint, timeout: Duration) async throws -> Answer {
-        try await send(
-            .POST, path, ["content-type": "application/json", "content-length": "\(body.count)"], body: body, to: endpoint, timeout: timeout)
+        let headers: HTTPHeaders = ["content-type": "application/json", "content-length": "\(body.count)"]
+        return try await send(.POST, path, headers, body: body, to: endpoint, timeout: timeout)
     }
 
     private static func send(

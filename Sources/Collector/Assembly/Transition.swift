@@ -101,9 +101,13 @@ struct Transition: Sendable {
         _ id: ComponentID, _ successor: TraceConsumer, _ receivers: PipelineEntry.Receivers, _ context: ComponentContext
     ) -> Assembly.Pipeline {
         let head = Link(successor)
-        let source = context.log.flatMap { log in
+        // What a receiver has accepted is always read back, whatever message size it was configured for.
+        var limits = DecodeLimits()
+        limits.arenaBytesMax = .max
+        let source = context.log.flatMap { [limits] log in
             context.logReaders.firstIndex(of: id).map {
-                PipelineEntry.Source(log: log, reader: $0, budget: context.budget, limits: DecodeLimits())
+                PipelineEntry.Source(
+                    log: log, reader: $0, budget: context.budget, limits: limits, bytesMax: context.memory.pipelineBytesMax)
             }
         }
         let entry = PipelineEntry(

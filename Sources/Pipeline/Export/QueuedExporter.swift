@@ -55,15 +55,16 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringStage {
         registry.observe("otelcol_exporter_queue_size", help: "Batches queued.", labels: labels) { [weak queue = self.queue] in
             queue.map { Double($0.count) }
         }
-        registry.observe("otelcol_exporter_queue_capacity", help: "Batches the queue holds.", labels: labels) {
-            [weak owner = self.queue] in owner.map { _ in Double(queue.queueSize) }
+        registry.observe("otelcol_exporter_queue_capacity", help: "Batches the queue holds.", labels: labels) { [weak bytes] in
+            bytes.map { _ in Double(queue.queueSize) }
         }
-        registry.observe("collector_exporter_queue_bytes", help: "Memory of batches queued and being written.", labels: labels) {
-            [weak bytes] in bytes.map { Double($0.value) }
+        registry.observe("collector_exporter_queue_bytes", help: "Memory of batches queued and being written.", labels: labels) { [weak bytes] in
+            bytes.map { Double($0.value) }
         }
         if queueBytesMax != .max {
-            registry.observe("collector_exporter_queue_bytes_limit", help: "The exporter's share of the memory budget.", labels: labels) {
-                [weak bytes] in bytes.map { _ in Double(queueBytesMax) }
+            let help = "The exporter's share of the memory budget."
+            registry.observe("collector_exporter_queue_bytes_limit", help: help, labels: labels) { [weak bytes] in
+                bytes.map { _ in Double(queueBytesMax) }
             }
         }
     }
@@ -211,7 +212,8 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringStage {
         let items = batches.reduce(0) { $0 + $1.itemCount }
         guard items > 0 else { return }
         let kept = batches.reduce(0) { $0 + $1.keepInLog() }
-        let reason = trouble.withLock { $0 }.map { "the time to shut down was over; before that: \($0)" } ?? "the time to shut down was over"
+        let before = trouble.withLock { $0 }.map { "; before that: \($0)" } ?? ""
+        let reason = "the time to shut down was over\(before)"
         if kept > 0 {
             logger.warning(
                 "not exported before the stop: left in the write-ahead log for the next start",
