@@ -83,11 +83,7 @@ extension LogThread {
 
     /// A write or sync has failed: what of it is on disk is unknown, so the segment is given up and its last requests are aborted.
     func fail(_ error: LogFileError, written: Int) {
-        log.lock.withLock {
-            let first = log.state.nextSequence
-            log.state.nextSequence += UInt64(max(written, 1))
-            if written > 0 { log.state.aborted.append(first..<first + UInt64(written)) }
-        }
+        log.lock.withLock { log.state.abort(written) }
         sealSegment()
         fail(error)
     }
@@ -137,6 +133,11 @@ extension LogThread {
         attempt { () throws(LogFileError) in try writer.sync() }
         syncDue = nil
         sealSegment()
+        // All of them have to be in the new segment. So many failures without a deletion in between do not happen to a working disk.
+        guard log.withState({ $0.aborted.count <= LogLimits.abortedRangesMax }) else {
+            fail(LogFileError(EIO, "too many failed writes"))
+            return .failing
+        }
         // The old segment may not have given back what it had not used.
         guard bytes <= log.settings.maxSizeBytes - log.withState({ $0.allocatedBytes }) else { return becomeFull() }
         do {
@@ -146,7 +147,7 @@ extension LogThread {
             if let left = writer.discard() { leftovers.append(left) }
             log.lock.withLock {
                 log.state.leftoverBytes = leftovers.reduce(0) { $0 + $1.bytes }
-                log.state.nextSequence += 1
+                log.state.abort(0)
             }
             fail(error)
             return .failing
@@ -221,8 +222,9 @@ extension LogThread {
     func removeReleased() {
         while true {
             let name: String? = log.lock.withLock {
-                // The next segment holds this one's fingerprints. When there is none, it is made first, unless there is no room for it.
-                let mayDelete = log.state.segments.count > 1 || log.state.writing == .full
+                // The next segment holds this one's fingerprints. When there is none, it is made first, unless this one takes its room.
+                let needed = log.state.allocatedBytes - log.state.leftoverBytes + log.settings.segmentBytes
+                let mayDelete = log.state.segments.count > 1 || log.state.writing == .full && needed > log.settings.maxSizeBytes
                 guard mayDelete, let first = log.state.segments.first, first.isSealed, first.isReleased else {
                     log.state.hasRemovable = false
                     return nil
