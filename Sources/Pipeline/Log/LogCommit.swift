@@ -126,10 +126,11 @@ extension LogThread {
 
     /// Goes on in a new segment that has room for the record.
     func changeSegment(forRecordBytes recordBytes: Int) -> Change {
-        let bytes = segmentBytes(forRecordBytes: recordBytes)
         let unused = writer.segment.map { $0.bytes - $0.offset } ?? 0
         let room = log.settings.maxSizeBytes - log.withState { $0.allocatedBytes } + unused
-        guard bytes <= room else { return log.settings.segmentBytes <= room ? .tooLarge : becomeFull() }
+        guard segmentBytes(forRecordBytes: recordBytes, room: room) != nil else {
+            return log.settings.segmentBytes / 2 <= room ? .tooLarge : becomeFull()
+        }
         attempt { () throws(LogFileError) in try writer.sync() }
         syncDue = nil
         sealSegment()
@@ -139,7 +140,8 @@ extension LogThread {
             return .failing
         }
         // The old segment may not have given back what it had not used.
-        guard bytes <= log.settings.maxSizeBytes - log.withState({ $0.allocatedBytes }) else { return becomeFull() }
+        let left = log.settings.maxSizeBytes - log.withState { $0.allocatedBytes }
+        guard let bytes = segmentBytes(forRecordBytes: recordBytes, room: left) else { return becomeFull() }
         do {
             try beginSegment(bytes)
             return .ready
@@ -154,10 +156,18 @@ extension LogThread {
         }
     }
 
-    private func segmentBytes(forRecordBytes recordBytes: Int) -> Int {
+    /// Size of the next segment: the usual one; more for a record that is too large for that; down to half of it when there is no
+    /// more room. Nil when that is not enough.
+    private func segmentBytes(forRecordBytes recordBytes: Int, room: Int) -> Int? {
         let usual = log.settings.segmentBytes
         let overhead = LogFormat.recordsStart + usual / LogLimits.fingerprintFraction + usual / LogLimits.releaseReserveFraction * 4
-        return recordBytes + overhead <= usual ? usual : LogFormat.aligned((recordBytes + overhead) * 33 / 32)
+        let needed = recordBytes + overhead
+        if needed > usual {
+            let large = LogFormat.aligned(needed * 33 / 32)
+            return large <= room ? large : nil
+        }
+        if usual <= room { return usual }
+        return room >= max(needed, usual / 2) ? room & ~(LogFormat.alignment - 1) : nil
     }
 
     private func becomeFull() -> Change {
@@ -223,7 +233,7 @@ extension LogThread {
         while true {
             let name: String? = log.lock.withLock {
                 // The next segment holds this one's fingerprints. When there is none, it is made first, unless this one takes its room.
-                let needed = log.state.allocatedBytes - log.state.leftoverBytes + log.settings.segmentBytes
+                let needed = log.state.allocatedBytes - log.state.leftoverBytes + log.settings.segmentBytes / 2
                 let mayDelete = log.state.segments.count > 1 || log.state.writing == .full && needed > log.settings.maxSizeBytes
                 guard mayDelete, let first = log.state.segments.first, first.isSealed, first.isReleased else {
                     log.state.hasRemovable = false
