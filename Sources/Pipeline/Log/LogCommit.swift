@@ -83,11 +83,7 @@ extension LogThread {
 
     /// A write or sync has failed: what of it is on disk is unknown, so the segment is given up and its last requests are aborted.
     func fail(_ error: LogFileError, written: Int) {
-        log.lock.withLock {
-            let first = log.state.nextSequence
-            log.state.nextSequence += UInt64(max(written, 1))
-            if written > 0 { log.state.aborted.append(first..<first + UInt64(written)) }
-        }
+        log.lock.withLock { log.state.abort(written) }
         sealSegment()
         fail(error)
     }
@@ -130,15 +126,22 @@ extension LogThread {
 
     /// Goes on in a new segment that has room for the record.
     func changeSegment(forRecordBytes recordBytes: Int) -> Change {
-        let bytes = segmentBytes(forRecordBytes: recordBytes)
         let unused = writer.segment.map { $0.bytes - $0.offset } ?? 0
         let room = log.settings.maxSizeBytes - log.withState { $0.allocatedBytes } + unused
-        guard bytes <= room else { return log.settings.segmentBytes <= room ? .tooLarge : becomeFull() }
+        guard segmentBytes(forRecordBytes: recordBytes, room: room) != nil else {
+            return log.settings.segmentBytes / 2 <= room ? .tooLarge : becomeFull()
+        }
         attempt { () throws(LogFileError) in try writer.sync() }
         syncDue = nil
         sealSegment()
+        // All of them have to be in the new segment. So many failures without a deletion in between do not happen to a working disk.
+        guard log.withState({ $0.aborted.count <= LogLimits.abortedRangesMax }) else {
+            fail(LogFileError(EIO, "too many failed writes"))
+            return .failing
+        }
         // The old segment may not have given back what it had not used.
-        guard bytes <= log.settings.maxSizeBytes - log.withState({ $0.allocatedBytes }) else { return becomeFull() }
+        let left = log.settings.maxSizeBytes - log.withState { $0.allocatedBytes }
+        guard let bytes = segmentBytes(forRecordBytes: recordBytes, room: left) else { return becomeFull() }
         do {
             try beginSegment(bytes)
             return .ready
@@ -146,17 +149,25 @@ extension LogThread {
             if let left = writer.discard() { leftovers.append(left) }
             log.lock.withLock {
                 log.state.leftoverBytes = leftovers.reduce(0) { $0 + $1.bytes }
-                log.state.nextSequence += 1
+                log.state.abort(0)
             }
             fail(error)
             return .failing
         }
     }
 
-    private func segmentBytes(forRecordBytes recordBytes: Int) -> Int {
+    /// Size of the next segment: the usual one; more for a record that is too large for that; down to half of it when there is no
+    /// more room. Nil when that is not enough.
+    private func segmentBytes(forRecordBytes recordBytes: Int, room: Int) -> Int? {
         let usual = log.settings.segmentBytes
         let overhead = LogFormat.recordsStart + usual / LogLimits.fingerprintFraction + usual / LogLimits.releaseReserveFraction * 4
-        return recordBytes + overhead <= usual ? usual : LogFormat.aligned((recordBytes + overhead) * 33 / 32)
+        let needed = recordBytes + overhead
+        if needed > usual {
+            let large = LogFormat.aligned(needed * 33 / 32)
+            return large <= room ? large : nil
+        }
+        if usual <= room { return usual }
+        return room >= max(needed, usual / 2) ? room & ~(LogFormat.alignment - 1) : nil
     }
 
     private func becomeFull() -> Change {
@@ -221,8 +232,9 @@ extension LogThread {
     func removeReleased() {
         while true {
             let name: String? = log.lock.withLock {
-                // The next segment holds this one's fingerprints. When there is none, it is made first, unless there is no room for it.
-                let mayDelete = log.state.segments.count > 1 || log.state.writing == .full
+                // The next segment holds this one's fingerprints. When there is none, it is made first, unless this one takes its room.
+                let needed = log.state.allocatedBytes - log.state.leftoverBytes + log.settings.segmentBytes / 2
+                let mayDelete = log.state.segments.count > 1 || log.state.writing == .full && needed > log.settings.maxSizeBytes
                 guard mayDelete, let first = log.state.segments.first, first.isSealed, first.isReleased else {
                     log.state.hasRemovable = false
                     return nil

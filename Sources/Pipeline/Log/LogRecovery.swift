@@ -198,7 +198,7 @@ extension LogRecovery {
         if suspects > 0 {
             if isLast {
                 log.tornTail = (candidate.name, ledger.endOffset)
-            } else if !log.aborted.contains(where: { ledger.firstSequence <= $0.lowerBound && $0.lowerBound < sequenceLimit }) {
+            } else if !log.aborted.contains(where: { ledger.firstSequence < $0.upperBound && $0.lowerBound < sequenceLimit }) {
                 log.corruptRecords += suspects
             }
         }

@@ -81,6 +81,21 @@ struct LogState {
         noteRemovable()
     }
 
+    /// Takes note of requests that were refused although their bytes may be in a file, and burns their numbers.
+    ///
+    /// - Parameter count: 0 when there were none; a number is burnt all the same, so that no file's name is used twice.
+    mutating func abort(_ count: Int) {
+        let range = nextSequence..<nextSequence + UInt64(max(count, 1))
+        nextSequence = range.upperBound
+        guard count > 0 else { return }
+        // A disk that goes on failing makes one range, not one for each attempt.
+        if let last = aborted.last, last.upperBound == range.lowerBound {
+            aborted[aborted.count - 1] = last.lowerBound..<range.upperBound
+        } else {
+            aborted.append(range)
+        }
+    }
+
     /// Whether the oldest segment can go. Called after a release and after a segment is sealed.
     mutating func noteRemovable() {
         guard let first = segments.first, first.isSealed, first.isReleased else { return }
