@@ -173,7 +173,8 @@ struct DeadLetterDatabaseTests {
             var random = RandomSpans(seed: seed)
             let long = [0, 1, 255, 256, 257, 2_599, 2_600, 2_601, 2_705, 8_192]
             let edges: [UInt64] = [
-                0, 1, 999, 1_000, Model.noon - 90 * 86_400_000_000_000, Model.noon, UInt64(Int64.max), UInt64(Int64.max) + 1, .max - 1, .max,
+                0, 1, 999, 1_000, Model.noon - 90 * 86_400_000_000_000, Model.noon, UInt64(Int64.max), UInt64(Int64.max) + 1, .max - 1,
+                .max,
             ]
             let (writer, context) = database.writer()
             for round in 0..<10 {

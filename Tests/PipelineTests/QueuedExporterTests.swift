@@ -162,7 +162,8 @@ import Testing
     @Test func failuresAreCountedByKind() async throws {
         let disk = ExportProblem(kind: "disk", "full")
         let destination = ScriptedDestination([
-            Self.failing, .retryable(disk, after: nil), .retryable(disk, after: nil), .permanent(disk, lostItems: 1, savedItems: 2), .written,
+            Self.failing, .retryable(disk, after: nil), .retryable(disk, after: nil), .permanent(disk, lostItems: 1, savedItems: 2),
+            .written,
         ])
         let exporter = exporter(destination)
         try await exporter.start()

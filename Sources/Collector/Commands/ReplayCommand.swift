@@ -26,10 +26,8 @@ struct ReplayCommand: AsyncParsableCommand {
             let (target, path) = try target()
             var counts = Replay.Counts()
             // One that was broken off, and then what has come since.
-            let rounds = ReplayFiles.hasUnfinished(file) ? 2 : 1
-            for round in 1...rounds where round == 1 || access(file, F_OK) == 0 {
-                counts.add(try await replay(target, path))
-            }
+            let isTwice = ReplayFiles.hasUnfinished(file) && access(file, F_OK) == 0
+            for _ in 0..<(isTwice ? 2 : 1) { counts.add(try await replay(target, path)) }
             print(counts.description)
             if counts.refused > 0 || counts.rejectedSpans > 0 { throw CommandFailure("\(file): not everything was accepted") }
         }
@@ -77,7 +75,7 @@ extension Replay.Counts: CustomStringConvertible {
     var description: String {
         var text = "accepted \(accepted) lines, refused \(refused)"
         if repeated > 0 { text += ", left out \(repeated) that the file holds twice" }
-        if rejectedSpans > 0 { text += "; \(rejectedSpans) spans were rejected of requests that were accepted otherwise (see FILE.rejected)" }
+        if rejectedSpans > 0 { text += "; \(rejectedSpans) spans were rejected of requests taken otherwise (see FILE.rejected)" }
         return text
     }
 }

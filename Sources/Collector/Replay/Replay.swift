@@ -63,7 +63,7 @@ struct Replay {
             if isRepeated(line) { counts.repeated += 1 } else { fresh.append(line) }
         }
         guard !fresh.isEmpty else { return }
-        switch try await answer(ReplayLine.request(fresh)) {
+        switch try await answer(ReplayLine.request(fresh, mark: files.markText)) {
         case .refused where fresh.count > 1:
             for line in fresh { try await sendAlone(line) }
         case let verdict: try note(verdict, fresh)
@@ -71,7 +71,7 @@ struct Replay {
     }
 
     private mutating func sendAlone(_ line: ReplayLine) async throws(CommandFailure) {
-        try note(try await answer(ReplayLine.request([line])), [line])
+        try note(try await answer(ReplayLine.request([line], mark: files.markText)), [line])
     }
 
     private mutating func note(_ verdict: ReplayVerdict, _ lines: [ReplayLine]) throws(CommandFailure) {
@@ -95,7 +95,10 @@ struct Replay {
             if verdict != .later { return verdict }
             guard ContinuousClock.now + pause < deadline else {
                 throw CommandFailure(
-                    "the receiver cannot be reached or is too busy: broken off after \(files.done) of \(files.size) bytes; run the same command again to go on")
+                    """
+                    the receiver cannot be reached or is too busy: broken off after \(files.done) of \(files.size) bytes; \
+                    run the same command again to go on
+                    """)
             }
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, Self.pauseMax)

@@ -3,15 +3,19 @@ import Glibc
 /// The files of a replay, so that it may be broken off at any moment and run again:
 ///
 /// - `FILE.sending` is the dead-letter file, renamed under its lock: a collector that adds rows meanwhile makes a new one.
-/// - `FILE.sending.done` says how many of its bytes are done with. Synced after each answer, so that a replay that was killed sends at
-///   most one request a second time; the receiver's write-ahead log recognises it within its window, as the bytes are the same.
+/// - `FILE.sending.done` says how many of its bytes are done with, after the replay's mark. Synced after each answer, so that a replay that
+///   was killed sends at most one request a second time; the receiver's write-ahead log recognises it within its window, as the bytes are
+///   the same.
+/// - The mark goes into each request, so that rows that were refused once more after an earlier replay are not taken for a repeat of that.
 /// - What is refused goes back to the end of `FILE` before it counts as done.
 /// - `FILE.rejected` takes requests of which some spans were rejected: sending them again would double the others.
 final class ReplayFiles {
     let path: String
     let size: Int
     /// Bytes that are done with.
-    private(set) var done: Int
+    private(set) var done = 0
+    /// Tells this replay from others of the same rows; stays the same when it is continued.
+    let mark: UInt64
     private let file: Int32
     private let progress: Int32
 
@@ -39,7 +43,12 @@ final class ReplayFiles {
             throw failure
         }
         size = Int(status.st_size)
-        done = min(max(Self.number(progress), 0), size)
+        if let known = Self.read(progress) {
+            (mark, done) = (known.mark, min(known.done, size))
+        } else {
+            mark = .random(in: .min ... .max)
+            try advance(to: 0)
+        }
     }
 
     deinit {
@@ -56,10 +65,16 @@ final class ReplayFiles {
         guard flock(file, LOCK_EX) == 0, rename(path, sending) == 0 else { throw failure(path, "rename") }
     }
 
-    private static func number(_ file: Int32) -> Int {
-        var digits = [UInt8](repeating: 0, count: 20)
-        let count = pread(file, &digits, digits.count, 0)
-        return count > 0 ? Int(String(decoding: digits[..<count].prefix { $0 != 0x0A }, as: UTF8.self)) ?? 0 : 0
+    /// The mark in 16 hexadecimal digits, a space, and the offset; nil for a new file.
+    private static func read(_ file: Int32) -> (mark: UInt64, done: Int)? {
+        var text = [UInt8](repeating: 0, count: 64)
+        let count = pread(file, &text, text.count, 0)
+        guard count > 0 else { return nil }
+        let parts = text[..<count].prefix { $0 != UInt8(ascii: "\n") }.split(separator: UInt8(ascii: " "))
+        guard parts.count == 2, let mark = UInt64(String(decoding: parts[0], as: UTF8.self), radix: 16),
+            let done = Int(String(decoding: parts[1], as: UTF8.self)), done >= 0
+        else { return nil }
+        return (mark, done)
     }
 
     /// Up to `count` bytes from `offset`.
@@ -75,8 +90,14 @@ final class ReplayFiles {
         return bytes
     }
 
+    /// 16 hexadecimal digits.
+    var markText: String {
+        let digits = String(mark, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
     func advance(to offset: Int) throws(CommandFailure) {
-        let text = Array("\(offset)\n".utf8)
+        let text = Array("\(markText) \(offset)\n".utf8)
         // Offsets only grow, so that a longer number never leaves digits of the one before.
         guard pwrite(progress, text, text.count, 0) == text.count, fsync(progress) == 0 else {
             throw Self.failure("\(path).sending.done", "write")

@@ -44,17 +44,17 @@ struct ReplayLine {
     }
 
     /// One request of all lines; they must have `resourceSpans` unless there is only one.
-    static func request(_ lines: [ReplayLine]) -> [UInt8] {
-        if lines.count == 1, let only = lines.first { return only.resourceSpans.map { head + $0 + Array("]}".utf8) } ?? Array(only.whole) }
+    ///
+    /// - Parameter mark: `ReplayFiles.markText`, put in as a resource entry without spans.
+    static func request(_ lines: [ReplayLine], mark: String) -> [UInt8] {
+        if lines.count == 1, let only = lines.first, only.resourceSpans == nil { return Array(only.whole) }
         var body = head
-        var isFirst = true
         for line in lines {
             guard let list = line.resourceSpans, !list.isEmpty else { continue }
-            if !isFirst { body.append(UInt8(ascii: ",")) }
-            isFirst = false
             body += list
+            body.append(UInt8(ascii: ","))
         }
-        return body + Array("]}".utf8)
+        return body + Array(#"{"schemaUrl":"urn:collector:replay:\#(mark)"}]}"#.utf8)
     }
 }
 

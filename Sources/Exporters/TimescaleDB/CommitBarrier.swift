@@ -26,7 +26,7 @@ enum CommitBarrier {
     }
 
     /// Of the whole process: an exporter that replaces another one must not wait for its transactions.
-    private static let passed = Mutex<Set<Passage>>([])
+    private static let gates = Mutex<[Passage: PassageGate]>([:])
 
     /// The advisory lock of a log: 64 bits of a mix, so that others' locks are not met.
     static func key(_ log: LogIdentity) -> Int64 {
@@ -36,17 +36,25 @@ enum CommitBarrier {
         return Int64(bitPattern: mix ^ (mix >> 31))
     }
 
-    /// To be called before each transaction that writes rows of this batch. Blocks, the first time for a log and a destination, until
-    /// no earlier process can commit any more; other writers wait meanwhile.
+    /// To be called before each transaction that writes rows of this batch. The first time for a log and a destination, it waits until no
+    /// earlier process can commit any more; other writers to the same destination wait meanwhile, those to others do not.
     static func pass(_ batch: SpanBatch, to destination: String, on connection: Connection) throws(DatabaseError) {
         let log = batch.run
         guard log != processIdentity else { return }
         let passage = Passage(log: log.id, run: log.run, destination: destination)
-        try passed.withLock { (passed) throws(DatabaseError) in
-            guard !passed.contains(passage) else { return }
-            try passEarlier(key(log), on: connection)
-            passed.insert(passage)
+        let gate = gates.withLock { gates in
+            let gate = gates[passage] ?? PassageGate()
+            gates[passage] = gate
+            return gate
         }
+        guard try gate.begin(connection) else { return }
+        do throws(DatabaseError) {
+            try passEarlier(key(log), on: connection)
+        } catch {
+            gate.end(isOpen: false)
+            throw error
+        }
+        gate.end(isOpen: true)
     }
 
     /// Waits until no transaction of this process that is in doubt is open any more. It may be of any moment, so the lock is waited for
@@ -83,6 +91,39 @@ enum CommitBarrier {
             and l.classid = \(word >> 32)::oid and l.objid = \(word & 0xFFFF_FFFF)::oid and l.objsubid = 1 \
             and l.granted and l.pid <> pg_backend_pid() and a.wait_event is distinct from 'SyncRep'
             """)
+    }
+}
+
+/// Lets one writer look, and all others wait for what it finds.
+private final class PassageGate: Sendable {
+    private enum State { case closed, looking, open }
+
+    /// How often a waiting writer sees whether its time is over.
+    private static let pollInterval = Duration.milliseconds(100)
+
+    private let lock = ConditionLock()
+    private let state = Mutex(State.closed)
+
+    /// True: the caller must look, and call `end`. False: the gate is open.
+    func begin(_ connection: Connection) throws(DatabaseError) -> Bool {
+        while true {
+            let found = state.withLock { state in
+                defer { if state == .closed { state = .looking } }
+                return state
+            }
+            switch found {
+            case .open: return false
+            case .closed: return true
+            case .looking:
+                if connection.isInterrupted { throw .interrupted }
+                lock.withLock { _ = lock.wait(until: .now + Self.pollInterval) }
+            }
+        }
+    }
+
+    func end(isOpen: Bool) {
+        state.withLock { $0 = isOpen ? .open : .closed }
+        lock.withLock { lock.broadcast() }
     }
 }
 

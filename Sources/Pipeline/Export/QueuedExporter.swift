@@ -212,7 +212,8 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringStage {
         let items = batches.reduce(0) { $0 + $1.itemCount }
         guard items > 0 else { return }
         let kept = batches.reduce(0) { $0 + $1.keepInLog() }
-        let reason = trouble.withLock { $0 }.map { "the time to shut down was over; before that: \($0)" } ?? "the time to shut down was over"
+        let before = trouble.withLock { $0 }.map { "; before that: \($0)" } ?? ""
+        let reason = "the time to shut down was over\(before)"
         if kept > 0 {
             logger.warning(
                 "not exported before the stop: left in the write-ahead log for the next start",

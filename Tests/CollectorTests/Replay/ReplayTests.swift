@@ -72,7 +72,10 @@ import Testing
         #expect(counts == Replay.Counts(accepted: 1_200))
         #expect(receiver.received.count == 3)
         let expected = (0..<500).map { #"{"n":\#($0),"s":"]}\"{["}"# }.joined(separator: ",")
-        #expect(receiver.received.first == #"{"resourceSpans":[\#(expected)]}"#)
+        let first = try #require(receiver.received.first)
+        #expect(first.hasPrefix(#"{"resourceSpans":[\#(expected),{"schemaUrl":"urn:collector:replay:"#))
+        // The last 16 digits before the end are this replay's mark, in each of its requests.
+        #expect(receiver.received.allSatisfy { $0.suffix(20) == first.suffix(20) && $0.hasSuffix(#""}]}"#) })
         for suffix in ["", ".sending", ".sending.done", ".rejected"] { #expect(place.text(suffix) == nil) }
     }
 
@@ -97,8 +100,11 @@ import Testing
         let receiver = Receiver { _ in .accepted }
         #expect(try await replay(place, receiver).accepted == 700)
         #expect(try await replay(place, receiver).accepted == 1)
-        let numbers = (failing.received + receiver.received).joined().split(separator: #""n":"#).dropFirst().map { Int($0.prefix { $0 != "," }) }
+        let parts = (failing.received + receiver.received).joined().split(separator: #""n":"#).dropFirst()
+        let numbers = parts.map { Int($0.prefix { $0 != "," }) }
         #expect(numbers == Array(0..<1_200) + [5_000])
+        #expect(receiver.received.first?.suffix(20) == failing.received.first?.suffix(20), "continued: the same replay")
+        #expect(receiver.received.last?.suffix(20) != failing.received.first?.suffix(20), "another one")
     }
 
     @Test func repeatedLinesAreSentOnceAndForeignOnesAsTheyAre() async throws {

@@ -49,7 +49,8 @@ struct RefusingDatabaseTests {
             #expect(try await eventually { try database.count("traces") == 10 })
 
             try breaking(database, operating)
-            if disconnect { try operating.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = '\(database.name)'") }
+            let disconnecting = "select pg_terminate_backend(pid) from pg_stat_activity where usename = '\(database.name)'"
+            if disconnect { try operating.query(disconnecting) }
             #expect(exporter.consume(try Model.batch(Model.spans(10, first: 10))) == .accepted)
             let label = #"collector_exporter_failures_total{exporter="timescaledb",kind="\#(kind)"}"#
             #expect(try await eventually { registry.prometheusText().contains(label) }, "\(exporter.health)")
@@ -92,7 +93,8 @@ struct RefusingDatabaseTests {
         try await exporterRecovers(
             kind: "missing_table", says: nil, disconnect: false,
             breaking: { database, _ in
-                try database.connection.query("create table kept as select * from traces; drop table traces cascade; drop table resources cascade")
+                try database.connection.query(
+                    "create table kept as select * from traces; drop table traces cascade; drop table resources cascade")
             },
             mending: { database, _ in
                 #expect(try await eventually { try database.value("select to_regclass('traces_1hour')") != nil })
@@ -144,7 +146,9 @@ struct RefusingDatabaseTests {
             try await exporter.start()
             #expect(exporter.consume(try Model.batch(Model.spans(10))) == .accepted)
             #expect(
-                try await eventually { if case .degraded(let reason) = exporter.health { reason.contains("update the collector") } else { false } })
+                try await eventually {
+                    if case .degraded(let reason) = exporter.health { reason.contains("update the collector") } else { false }
+                })
             #expect(try database.count("traces") == 0)
             try database.connection.query("delete from collector_schema_migrations where version = \(newer)")
             #expect(try await eventually { try database.count("traces") == 10 })

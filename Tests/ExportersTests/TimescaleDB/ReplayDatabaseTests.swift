@@ -149,11 +149,15 @@ struct ReplayDatabaseTests {
         try await TestDatabase.with { (database: TestDatabase) async throws in
             try database.migrate()
             let store = ReplayLog()
-            let run = try await store.run([Model.request(Model.spans(20))], received: received)
-            let batch = try #require(run.batches.first)
-            let old = try leftBehind(database, batch)
-            batch.markInDoubt()
+            let requests = [Model.request(Model.spans(20)), Model.request(Model.spans(1, first: 20))]
+            let run = try await store.run(requests, received: received)
+            var doubtful = try #require(run.batches.first)
             let writer = database.writer().writer
+            // The run's first transaction; what is open before that would be a remnant of an earlier process.
+            #expect(writer.write(try #require(run.batches.last), cancellation: cancellation) == .written)
+            let old = try leftBehind(database, doubtful)
+            doubtful.markInDoubt()
+            let batch = doubtful
             let cancellation = cancellation
             let writing = BlockingThread { #expect(writer.write(batch, cancellation: cancellation) == .written) }
             try waitForBarrier(database.connection)
@@ -162,7 +166,7 @@ struct ReplayDatabaseTests {
                 return
             }
             writing.join()
-            #expect(try database.spans() == Model.spans(20))
+            #expect(try database.spans() == Model.spans(21))
             await close(run.log)
         }
     }
