@@ -8,18 +8,19 @@ public protocol RetiringStage<Batch>: Consumer, Component {
 }
 
 extension RetiringStage {
-    /// The end of `shutdown` for what nobody took: it stays in the write-ahead log, or is lost without it; both is logged.
-    func leaveBehind(_ left: [Batch], _ logger: Logger?) {
+    /// For a processor's `shutdown`, which has no successor: what is left stays in the write-ahead log, or is lost without it. Both is
+    /// logged.
+    func giveUp(_ left: [Batch], logger: Logger?) {
         let items = left.reduce(0) { $0 + $1.itemCount }
         guard items > 0 else { return }
         let kept = left.reduce(0) { $0 + $1.keepInLog() }
         if kept > 0 {
             logger?.warning(
-                "batch not taken before the stop: left in the write-ahead log for the next start",
+                "not taken before the stop: left in the write-ahead log for the next start",
                 metadata: ["component": "\(id)", "items": "\(kept)"])
         }
         if items > kept {
-            logger?.error("batch given up at shutdown, data is lost", metadata: ["component": "\(id)", "items": "\(items - kept)"])
+            logger?.error("given up at shutdown, data is lost", metadata: ["component": "\(id)", "items": "\(items - kept)"])
         }
     }
 }

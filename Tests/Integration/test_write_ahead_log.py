@@ -354,16 +354,6 @@ def test_a_second_collector_takes_over_the_first_ones_log(store, start, wal):
     assert names(store) == sorted(sent)
 
 
-def crc32c(data):
-    """CRC-32C (Castagnoli), bit by bit."""
-    state = 0xFFFFFFFF
-    for byte in data:
-        state ^= byte
-        for _ in range(8):
-            state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
-    return state ^ 0xFFFFFFFF
-
-
 def test_a_log_of_a_newer_format_is_reported_and_left_alone(sqlite, start, wal):
     first = start(sqlite, **with_log(wal))
     assert http_export(first.ports.http, otlp.request([{}])).status == 200
@@ -372,9 +362,8 @@ def test_a_log_of_a_newer_format_is_reported_and_left_alone(sqlite, start, wal):
     original = segment.read_bytes()
     newer = bytearray(original)
     for copy in (0, 8192):
-        assert struct.unpack_from("<I", newer, copy + 8188)[0] == crc32c(newer[copy:copy + 8188])
-        struct.pack_into("<I", newer, copy + 8, 99)
-        struct.pack_into("<I", newer, copy + 8188, crc32c(newer[copy:copy + 8188]))
+        # The version and its complement; the rest is the newer version's own affair.
+        struct.pack_into("<II", newer, copy + 8, 99, 99 ^ 0xFFFFFFFF)
     segment.write_bytes(newer)
     second = start(sqlite, **with_log(wal))
     assert_refused_and_reported(second, "newer")

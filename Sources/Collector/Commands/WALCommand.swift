@@ -20,9 +20,7 @@ struct WALInspectCommand: ParsableCommand {
 
     func run() throws {
         let inspection = try LogInspection.readOrFail(directory, keepsRecords: records)
-        StandardStream.output.write(inspection.summary)
-        for segment in inspection.segments { StandardStream.output.write(segment.text) }
-        StandardStream.output.write(inspection.damageText)
+        StandardStream.output.write(inspection.summary + inspection.segments.map(\.text).joined() + inspection.damageText)
     }
 }
 
@@ -42,7 +40,7 @@ struct WALVerifyCommand: ParsableCommand {
 extension LogInspection {
     fileprivate static func readOrFail(_ directory: String, keepsRecords: Bool) throws -> LogInspection {
         guard let inspection = read(directory: directory, keepsRecords: keepsRecords) else {
-            StandardStream.error.write("\(directory): cannot be read\n")
+            StandardStream.error.write("\(directory): cannot be read")
             throw ExitCode(1)
         }
         return inspection

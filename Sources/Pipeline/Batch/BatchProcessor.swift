@@ -125,7 +125,7 @@ public final class BatchProcessor<Batch: TelemetryBatch>: RetiringStage {
     /// Sends on what is left; waits for room in the next stage until `deadline`. What is still held then stays in the write-ahead log, or
     /// is lost without it; both is logged.
     public func shutdown(deadline: ContinuousClock.Instant) async {
-        leaveBehind(await retire(deadline: deadline), logger)
+        giveUp(await retire(deadline: deadline), logger: logger)
     }
 
     /// Like `shutdown`, but returns what nobody has taken, in order, instead of giving it up.

@@ -58,7 +58,7 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringStage {
         registry.observe("otelcol_exporter_queue_capacity", help: "Batches the queue holds.", labels: labels) { [weak bytes] in
             bytes.map { _ in Double(queue.queueSize) }
         }
-        registry.observe("collector_exporter_queue_bytes", help: "Memory of batches queued and being written.", labels: labels) { [weak bytes] in
+        registry.observe("collector_exporter_queue_bytes", help: "Memory of batches held.", labels: labels) { [weak bytes] in
             bytes.map { Double($0.value) }
         }
         if queueBytesMax != .max {

@@ -136,9 +136,10 @@ public final class GroupByTraceProcessor: RetiringStage {
     /// Sends on all that is held, whether or not its time has come. What the next stage does not take until `deadline` stays in the
     /// write-ahead log, or is lost without it; both is logged.
     public func shutdown(deadline: ContinuousClock.Instant) async {
-        leaveBehind(await retire(deadline: deadline), logger)
+        giveUp(await retire(deadline: deadline), logger: logger)
     }
 
+    /// Like `shutdown`, but returns what the next stage has not taken.
     public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
         state.withLock { $0.isStopping = true }
         repeat {
@@ -147,8 +148,8 @@ public final class GroupByTraceProcessor: RetiringStage {
             if state.withLock({ $0.leaving == 0 && $0.groups.traceCount == 0 }) { break }
             try? await Task.sleep(for: PipelineLimits.shutdownPollInterval)
         } while ContinuousClock.now < deadline
-        let left = await outlet.retire(deadline: deadline)
+        let refused = await outlet.retire(deadline: deadline)
         let rest = state.withLock { state in change(&state) { $0.takeAll() } }
-        return left + (rest.map { [$0.batch] } ?? [])
+        return refused + (rest.map { [$0.batch] } ?? [])
     }
 }

@@ -151,12 +151,13 @@ struct ReplayDatabaseTests {
             let store = ReplayLog()
             let requests = [Model.request(Model.spans(20)), Model.request(Model.spans(1, first: 20))]
             let run = try await store.run(requests, received: received)
-            let batch = try #require(run.batches.first)
+            var doubtful = try #require(run.batches.first)
             let writer = database.writer().writer
             // The run's first transaction; what is open before that would be a remnant of an earlier process.
             #expect(writer.write(try #require(run.batches.last), cancellation: cancellation) == .written)
-            let old = try leftBehind(database, batch)
-            batch.markInDoubt()
+            let old = try leftBehind(database, doubtful)
+            doubtful.markInDoubt()
+            let batch = doubtful
             let cancellation = cancellation
             let writing = BlockingThread { #expect(writer.write(batch, cancellation: cancellation) == .written) }
             try waitForBarrier(database.connection)

@@ -92,9 +92,8 @@ private final class BrokenFiles: LogFiles, @unchecked Sendable {
         let log = WriteAheadLog.make(settings(directory.path), files: files, timing: quick)
         log.openAndWait()
         let payload = bytes(1_000, 3)
-        for (fails, first, second) in [
-            (true, AppendOutcome.refused(.logUnavailable), AppendOutcome.refused(.logUnavailable)), (false, .durable(sequence: 0), .repeated),
-        ] {
+        let refused = AppendOutcome.refused(.logUnavailable)
+        for (fails, first, second) in [(true, refused, refused), (false, .durable(sequence: 0), .repeated)] {
             files.blockSync(true)
             let answers = Answers()
             payload.withUnsafeBytes { raw in

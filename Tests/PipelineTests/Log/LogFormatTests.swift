@@ -7,7 +7,8 @@ import Testing
 
     @Test func theChecksumIsCRC32C() {
         #expect(Array("123456789".utf8).withUnsafeBytes { CRC32C.of($0) } == 0xE306_9283)
-        #expect(Array("6789".utf8).withUnsafeBytes { CRC32C.of($0, seed: Array("12345".utf8).withUnsafeBytes { CRC32C.of($0) }) } == 0xE306_9283)
+        let first = Array("12345".utf8).withUnsafeBytes { CRC32C.of($0) }
+        #expect(Array("6789".utf8).withUnsafeBytes { CRC32C.of($0, seed: first) } == 0xE306_9283)
         #expect(CRC32C.of(UnsafeRawBufferPointer(start: nil, count: 0)) == 0)
     }
 
@@ -64,7 +65,10 @@ import Testing
     @Test func fileNamesSortAsSequenceNumbersAndOthersAreNotOurs() {
         #expect(LogFormat.fileName(firstSequence: 255) == "00000000000000ff.wal")
         #expect(LogFormat.firstSequence(ofFile: "00000000000000ff.wal") == 255)
-        for name in ["lock", "00000000000000FF.wal", "ff.wal", "00000000000000ff.wal.damaged", "000000000000 0ff.wal", "ffffffffffffffff.wal", ""] {
+        let others = [
+            "lock", "00000000000000FF.wal", "ff.wal", "00000000000000ff.wal.damaged", "000000000000 0ff.wal", "ffffffffffffffff.wal", "",
+        ]
+        for name in others {
             #expect(LogFormat.firstSequence(ofFile: name) == nil)
         }
     }

@@ -13,7 +13,7 @@ import Testing
     }
 
     @Test func aLogInUseIsShownWithoutDisturbingIt() async {
-        let log = WriteAheadLog.make(settings(directory.path), readers: ["traces", "traces/b"], timing: LogTiming(releaseInterval: .milliseconds(1)))
+        let log = WriteAheadLog.make(settings(directory.path), readers: ["traces", "traces/b"])
         log.openAndWait()
         for index in 0..<5 { _ = log.append(bytes(100, UInt8(index))) }
         let seen = LogInspection.read(directory: directory.path, keepsRecords: true)

@@ -32,8 +32,8 @@ import Testing
                 return
             }
             for index in 0..<count / 2 {
-                guard case .durable(let sequence) = log.append(bytes(100 + random.below(500), UInt8(thread)) + [UInt8(index & 255), UInt8(index >> 8)])
-                else { continue }
+                let payload = bytes(100 + random.below(500), UInt8(thread)) + [UInt8(index & 255), UInt8(index >> 8)]
+                guard case .durable(let sequence) = log.append(payload) else { continue }
                 for reader in 0..<2 {
                     guard let hold = log.take(sequence, reader: reader) else { continue }
                     if random.chance(2) { hold.giveBack() } else { deliver(sequence, reader) }
@@ -89,7 +89,9 @@ import Testing
         // Around the reader's window, and larger than a segment.
         let sizes = [0, 1, 7, 8, 9, LogLimits.readWindowBytes - 64, LogLimits.readWindowBytes, LogLimits.readWindowBytes + 1, 3 << 20, 5]
         let requests = sizes.enumerated().map { index, size in [UInt8(index)] + Array(repeating: UInt8(index &+ 100), count: size) }
-        for request in requests { #expect(log.append(request, project: "größe").map { if case .durable = $0 { true } else { false } } == true) }
+        for (index, request) in requests.enumerated() {
+            #expect(log.append(request, project: "größe") == .durable(sequence: UInt64(index) + 1))
+        }
         var cursor = LogCursor()
         for request in requests {
             let read = log.next(&cursor, reader: 0)
