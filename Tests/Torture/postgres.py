@@ -107,10 +107,11 @@ class Server:
                 rows = connection.execute("select pid from pg_stat_activity where datname = %s order by pid", [database]).fetchall()
         except psycopg.Error:
             return False
-        if not rows:
+        try:
+            os.kill(rows[0][0], signal.SIGKILL)
+            return True
+        except (IndexError, ProcessLookupError):
             return False
-        os.kill(rows[0][0], signal.SIGKILL)
-        return True
 
     def stop(self, mode="fast"):
         """`fast` breaks sessions off in order, `immediate` does not write anything any more and follows if `fast` takes too long (the
