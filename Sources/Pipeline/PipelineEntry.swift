@@ -18,6 +18,7 @@ public final class PipelineEntry: Consumer {
     /// The pipeline's id, `traces` or `traces/name`.
     public let id: String
     private let source: Source?
+    private let held = Held()
     private let state: Mutex<State>
     private let wake = ConditionLock()
     private let feeder = DispatchGroup()
@@ -31,13 +32,27 @@ public final class PipelineEntry: Consumer {
         public let reader: Int
         public let budget: MemoryBudget
         public let limits: DecodeLimits
+        /// The pipeline's share of the budget: it gets nothing more while the requests that it is not done with take as much, wherever
+        /// in it they are. So what a stuck pipeline holds leaves room for requests to come in and for the others.
+        public let bytesMax: Int
 
-        public init(log: WriteAheadLog, reader: Int, budget: MemoryBudget, limits: DecodeLimits) {
+        /// - Parameter limits: no tighter than those of any receiver, else what was accepted could not be read back.
+        public init(log: WriteAheadLog, reader: Int, budget: MemoryBudget, limits: DecodeLimits, bytesMax: Int = .max) {
             self.log = log
             self.reader = reader
             self.budget = budget
             self.limits = limits
+            self.bytesMax = bytesMax
         }
+    }
+
+    /// Bytes of the requests that the pipeline has and is not done with.
+    private final class Held: ByteAccount {
+        private let bytes = Atomic<Int>(0)
+
+        var count: Int { bytes.load(ordering: .relaxed) }
+        func charge(_ count: Int) { bytes.wrappingAdd(count, ordering: .relaxed) }
+        func release(_ count: Int) { bytes.wrappingSubtract(count, ordering: .relaxed) }
     }
 
     /// Whose requests the pipeline is for.
@@ -65,7 +80,6 @@ public final class PipelineEntry: Consumer {
     }
 
     private struct Metrics: Sendable {
-        let backlog: Gauge
         let fed: Counter
         let unreadable: InternalEvent
     }
@@ -81,7 +95,6 @@ public final class PipelineEntry: Consumer {
         let labels = [(name: "pipeline", value: id)]
         metrics = source.map { _ in
             Metrics(
-                backlog: registry.gauge("collector_pipeline_backlog", help: "1 while the pipeline is fed from the log.", labels: labels),
                 fed: registry.counter("collector_pipeline_fed_spans_total", help: "Spans read back from the log.", labels: labels),
                 unreadable: InternalEvent(
                     counter: registry.counter(
@@ -89,6 +102,13 @@ public final class PipelineEntry: Consumer {
                         labels: labels),
                     logger: logger, level: .error, message: "a request in the write-ahead log cannot be decoded and is given up"))
         }
+        guard source != nil else { return }
+        registry.observe("collector_pipeline_backlog", help: "1 while the pipeline is fed from the log.", labels: labels) { [weak self] in
+            self?.hasBacklog == true ? 1 : 0
+        }
+        registry.observe(
+            "collector_pipeline_held_bytes", help: "Memory of requests that the pipeline is not done with.", labels: labels
+        ) { [held] in Double(held.count) }
     }
 
     /// Gives the entry another pipeline, from the next batch on.
@@ -127,9 +147,10 @@ public final class PipelineEntry: Consumer {
             return (state.next, !state.hasBacklog && !state.isStopping)
         }
         guard isDirect else { return }
-        guard next.admission == .accepted else { return leaveToFeeder() }
+        guard held.count < source.bytesMax, next.admission == .accepted else { return leaveToFeeder() }
         // The feeder of a backlog that has just ended may have been quicker.
         guard let hold = source.log.take(sequence, reader: source.reader) else { return }
+        hold.charge(batch.byteCount, to: held)
         guard next.consume(SpanBatch(batch, hold: hold)) == .accepted else {
             hold.giveBack()
             return leaveToFeeder()
@@ -144,7 +165,6 @@ public final class PipelineEntry: Consumer {
             return true
         }
         guard isFirst else { return }
-        metrics?.backlog.set(1)
         logger.info("the pipeline is behind: requests wait in the write-ahead log", metadata: ["pipeline": "\(id)"])
         // A queue of its own is a thread of its own as long as it is at work: it blocks in file reads.
         DispatchQueue(label: "feed-\(id)").async(group: feeder) { self.feed() }
@@ -169,7 +189,9 @@ public final class PipelineEntry: Consumer {
         while true {
             let (next, isStopping) = state.withLock { ($0.next, $0.isStopping) }
             if isStopping { return false }
-            if !source.budget.isExhausted, next.admission == .accepted { return true }
+            // A pipeline that has nothing gets something, or requests that come in could starve it.
+            let hasRoom = held.count == 0 || (held.count < source.bytesMax && !source.budget.isExhausted)
+            if hasRoom, next.admission == .accepted { return true }
             wake.withLock { _ = wake.wait(until: .now + PipelineLimits.feedPollInterval) }
         }
     }
@@ -188,6 +210,7 @@ public final class PipelineEntry: Consumer {
             metrics?.unreadable.emit(metadata: ["pipeline": "\(id)"])
             return
         }
+        request.hold.charge(batch.byteCount, to: held)
         let spans = SpanBatch(batch, hold: request.hold)
         if next.consume(spans) == .accepted {
             metrics?.fed.add(batch.spanCount)
@@ -205,7 +228,6 @@ public final class PipelineEntry: Consumer {
             return true
         }
         guard hasEnded else { return false }
-        metrics?.backlog.set(0)
         logger.info("the pipeline has caught up with the write-ahead log", metadata: ["pipeline": "\(id)"])
         return true
     }

@@ -14,7 +14,7 @@ public protocol TelemetryBatch: Sendable {
     /// Whether the destination may hold some of the items already: exporters look before they insert.
     var isReplayed: Bool { get }
     /// An attempt to store the batch has ended without a known result; whoever tries next must look first.
-    func markInDoubt()
+    mutating func markInDoubt()
     /// Leaves what came from the write-ahead log in it, for the next start, although the batch is let go now.
     ///
     /// - Returns: how many items are safe by that; the others are lost.
@@ -24,7 +24,7 @@ public protocol TelemetryBatch: Sendable {
 /// For what never comes from the write-ahead log.
 extension TelemetryBatch {
     public var isReplayed: Bool { false }
-    public func markInDoubt() {}
+    public mutating func markInDoubt() {}
     public func keepInLog() -> Int { 0 }
 }
 
@@ -88,6 +88,8 @@ public struct SpanBatch: TelemetryBatch {
     /// Whole requests count, also for a slice of one: that is what the slice keeps alive. A request with several slices counts once,
     /// unless batches that share it were appended to each other.
     public private(set) var byteCount: Int
+    /// Besides what the holds say: without the log there are none.
+    private var isInDoubt = false
 
     public init(_ batch: TraceBatch, hold: LogHold? = nil) {
         slices = [SpanSlice(batch, hold: hold)]
@@ -118,9 +120,10 @@ public struct SpanBatch: TelemetryBatch {
         for slice in slices { try slice.forEach(body) }
     }
 
-    public var isReplayed: Bool { slices.contains { $0.hold?.isReplayed == true } }
+    public var isReplayed: Bool { isInDoubt || slices.contains { $0.hold?.isReplayed == true } }
 
-    public func markInDoubt() {
+    public mutating func markInDoubt() {
+        isInDoubt = true
         for slice in slices { slice.hold?.markInDoubt() }
     }
 
@@ -136,6 +139,7 @@ public struct SpanBatch: TelemetryBatch {
         slices.append(contentsOf: other.slices)
         itemCount += other.itemCount
         byteCount += other.byteCount
+        isInDoubt = isInDoubt || other.isInDoubt
     }
 
     public mutating func removeFirst(_ count: Int) -> SpanBatch {
@@ -152,7 +156,10 @@ public struct SpanBatch: TelemetryBatch {
                 missing = 0
             }
         }
+        var first = SpanBatch(slices: taken)
+        first.isInDoubt = isInDoubt
         self = SpanBatch(slices: Array(slices[whole...]))
-        return SpanBatch(slices: taken)
+        isInDoubt = first.isInDoubt
+        return first
     }
 }

@@ -130,7 +130,7 @@ def test_new_requests_are_refused_while_stopping_and_the_ports_are_free_afterwar
 def test_sighup_does_not_end_the_daemon(sqlite, start):
     daemon = start(sqlite)
     daemon.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "SIGHUP" in daemon.log(), what="the log mentions it")
+    wait_until(lambda: "configuration reloaded" in daemon.log(), what="the log mentions it")
     assert http_export(daemon.ports.http, otlp.request([{}])).status == 200
 
 

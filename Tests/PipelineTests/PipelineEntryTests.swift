@@ -15,14 +15,14 @@ private final class Bench: Sendable {
 
     init(
         _ directory: TemporaryDirectory, _ sink: any Consumer<SpanBatch>,
-        receivers: PipelineEntry.Receivers = PipelineEntry.Receivers(feeding: ["otlp"], known: ["otlp"])
+        receivers: PipelineEntry.Receivers = PipelineEntry.Receivers(feeding: ["otlp"], known: ["otlp"]), bytesMax: Int = .max
     ) {
         log = .make(settings(directory.path), registry: registry)
         log.openAndWait()
         entry = PipelineEntry(
             id: "traces", next: sink, receivers: receivers,
-            source: PipelineEntry.Source(log: log, reader: 0, budget: budget, limits: DecodeLimits()), registry: registry,
-            logger: quietLogger)
+            source: PipelineEntry.Source(log: log, reader: 0, budget: budget, limits: DecodeLimits(), bytesMax: bytesMax),
+            registry: registry, logger: quietLogger)
     }
 
     /// Appends a request and delivers it, as a receiver does.
@@ -104,6 +104,54 @@ private final class Bench: Sendable {
         #expect(sink.isReplayed.allSatisfy { !$0 })
         await bench.end()
         #expect(await left().isEmpty)
+    }
+
+    @Test func aPipelineHoldsNoMoreThanItsShareOfMemoryAndGetsTheRestAsItLetsGo() async throws {
+        let sink = SpanSink(keeps: true)
+        let share = 20_000
+        let bench = Bench(directory, sink, bytesMax: share)
+        for id in UInt64(1)...200 { try bench.take([id]) }
+        let first = sink.received
+        #expect(first.count < 200 && bench.entry.hasBacklog)
+        var largest = bench.budget.usedBytes
+        let deadline = ContinuousClock.now + patience
+        while sink.received.count < 200 || bench.entry.hasBacklog, ContinuousClock.now < deadline {
+            largest = max(largest, bench.budget.usedBytes)
+            _ = sink.empty()
+            sched_yield()
+        }
+        #expect(sink.received == Array(1...200))
+        // One request of a few hundred bytes more, handed on by the thread that found room.
+        #expect(largest < share + 4096)
+        _ = sink.empty()
+        await bench.end()
+        #expect(await left().isEmpty)
+    }
+
+    @Test func aPipelineThatHasNothingGetsSomethingHoweverFullMemoryIs() async throws {
+        let sink = SpanSink(refusing: true)
+        let bench = Bench(directory, sink, bytesMax: 1)
+        for id in UInt64(1)...5 { try bench.take([id]) }
+        bench.budget.charge(64 << 20)
+        sink.refuse(false)
+        #expect(sink.spans(atLeast: 5) == Array(1...5))
+        bench.budget.release(64 << 20)
+        await bench.end()
+    }
+
+    @Test func releasesAreWrittenDownAlsoWhenNoRequestFollows() async throws {
+        let sink = SpanSink(keeps: true)
+        let bench = Bench(directory, sink)
+        try bench.take([1])
+        // The log's thread has nothing to do now, and no timer.
+        _ = sink.empty()
+        let deadline = ContinuousClock.now + patience
+        func released() -> Int {
+            LogInspection.read(directory: directory.path, keepsRecords: false)?.segments.first?.readers.first?.releasedRequests ?? 0
+        }
+        while released() == 0, ContinuousClock.now < deadline { sched_yield() }
+        #expect(released() == 1)
+        await bench.end()
     }
 
     @Test func aPipelineThatSaysYesAndRefusesGetsTheBatchLater() async throws {

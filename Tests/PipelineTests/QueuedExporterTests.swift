@@ -162,7 +162,8 @@ import Testing
     @Test func failuresAreCountedByKind() async throws {
         let disk = ExportProblem(kind: "disk", "full")
         let destination = ScriptedDestination([
-            Self.failing, .retryable(disk, after: nil), .retryable(disk, after: nil), .permanent(disk, lostItems: 1, savedItems: 2), .written,
+            Self.failing, .retryable(disk, after: nil), .retryable(disk, after: nil), .permanent(disk, lostItems: 1, savedItems: 2),
+            .written,
         ])
         let exporter = exporter(destination)
         try await exporter.start()
@@ -218,7 +219,7 @@ import Testing
         #expect(metric("otelcol_exporter_send_failed_spans_total") == "5")
     }
 
-    @Test func whatARetiringExporterCouldNotDeliverIsHandedOverInOrder() async throws {
+    @Test func whatARetiringStageCouldNotDeliverIsHandedOverInOrder() async throws {
         let destination = ScriptedDestination([Self.failing], blocked: true)
         let exporter = exporter(destination)
         for number in 0..<5 { _ = exporter.consume(Numbers([number])) }

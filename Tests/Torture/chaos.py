@@ -91,9 +91,16 @@ class Chaos:
 
     # The log's files.
 
+    def _damaged(self, down, damage):
+        """Killed; `damage` is done to the log's files, for which a full disk has to have room."""
+        def between():
+            self.world.disk.free()
+            return damage()
+        return self._down(down, between)
+
     def _power_cut(self, down):
         """For the machine of the collector: what its log has not synced may be gone."""
-        return self._down(down, lambda: f"{cut_power(self.rng, self.world.log_directory, self.world.shadow)} unsynced pages lost")
+        return self._damaged(down, lambda: f"{cut_power(self.rng, self.world.log_directory, self.world.shadow)} unsynced pages lost")
 
     def _excuse(self, request):
         if request is None:
@@ -102,18 +109,18 @@ class Chaos:
         return f"spans {request.numbers[0]} to {request.numbers[-1]}"
 
     def _flip_a_bit_in_a_record(self, down):
-        return self._down(down, lambda: self._excuse(segments.flip_in_record(
+        return self._damaged(down, lambda: self._excuse(segments.flip_in_record(
             self.rng, self.world.log_directory, self.writer.acknowledged(closed=True))))
 
     def _flip_bits_anywhere_but_in_records(self, down):
-        return self._down(down, lambda: f"{segments.flip_elsewhere(self.rng, self.world.log_directory)} flipped")
+        return self._damaged(down, lambda: f"{segments.flip_elsewhere(self.rng, self.world.log_directory)} flipped")
 
     def _tear_the_last_record(self, down):
-        return self._down(down, lambda: self._excuse(segments.tear_last(
+        return self._damaged(down, lambda: self._excuse(segments.tear_last(
             self.rng, self.world.log_directory, self.writer.acknowledged(closed=True))))
 
     def _garbage_after_the_last_record(self, down):
-        return self._down(down, lambda: f"{segments.garbage_at_end(self.rng, self.world.log_directory)} bytes")
+        return self._damaged(down, lambda: f"{segments.garbage_at_end(self.rng, self.world.log_directory)} bytes")
 
     def _log_faults(self, kind, calls, seconds):
         self.world.shim.set(kind, calls)

@@ -76,6 +76,8 @@ class Round:
         if not self.plan.with_log:
             return []
         broken = []
+        if self.world.collector.metric("collector_config_last_reload_successful") == 0:
+            broken.append("the last reload of a valid configuration failed")
         size = sum(path.stat().st_size for path in self.log_directory.glob("*.wal"))
         if size > self.plan.settings["log_mib"] << 20:
             broken.append(f"the log has {size} bytes, more than max_size_mib")

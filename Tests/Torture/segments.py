@@ -19,11 +19,11 @@ class Record:
     offset: int
     kind: int
     payload: bytes
+    # After the payload, before padding.
     end: int
 
     def span(self):
-        """Header and body, without padding."""
-        return range(self.offset, self.offset + RECORD_HEADER.size + len(self.payload))
+        return range(self.offset, self.end)
 
 
 def segment_files(directory):
@@ -32,16 +32,15 @@ def segment_files(directory):
 
 
 def records(path):
-    """Every record from the beginning to the first thing that is none. Projects are empty here, so a body is a payload."""
+    """Every record from the beginning to the first thing that is none."""
     data, at = path.read_bytes(), RECORDS_START
     while at + RECORD_HEADER.size <= len(data):
         marker, _, kind, _, _, _, payload, _, _, _, _, _, project, _ = RECORD_HEADER.unpack_from(data, at)
-        begin = at + RECORD_HEADER.size
-        if marker != MARKER or project or begin + payload > len(data):
+        begin = at + RECORD_HEADER.size + project
+        if marker != MARKER or begin + payload > len(data):
             return
-        end = begin + (payload + 7) // 8 * 8
-        yield Record(path, at, kind, data[begin:begin + payload], end)
-        at = end
+        yield Record(path, at, kind, data[begin:begin + payload], begin + payload)
+        at = begin + payload + -(project + payload) % 8
 
 
 def all_records(directory):
@@ -50,7 +49,7 @@ def all_records(directory):
 
 def end_of(path, found):
     """Where free space begins; None if something that is no whole record is there, which must not be touched."""
-    end = found[-1].end if found else RECORDS_START
+    end = (found[-1].end + 7) // 8 * 8 if found else RECORDS_START
     return end if not path.read_bytes()[end:].strip(b"\0") else None
 
 
@@ -77,6 +76,8 @@ def flip_elsewhere(rng, directory):
     """Some bits whose loss costs no request: in release snapshots, in one copy of a segment's header, in empty space. How many."""
     flips = 0
     for path in segment_files(directory):
+        if not path.read_bytes()[:SEGMENT_HEADER_BYTES].strip(b"\0"):
+            continue  # a kill came before its header: one bit more, and nobody can tell that nothing is in it
         found = list(records(path))
         end = end_of(path, found)
         # The same copy each time: without the other one the segment would be lost.
@@ -119,6 +120,6 @@ def garbage_at_end(rng, directory):
         whole = model.path.read_bytes()[model.offset:model.end]
         garbage = whole[:rng.randint(1, len(whole))]
     with open(files[-1], "r+b") as file:
-        file.seek(found[-1].end)
+        file.seek(end_of(files[-1], found))
         file.write(garbage)
     return len(garbage)

@@ -207,7 +207,7 @@ def test_proxy_does_to_a_commit_what_it_is_told(trap):
 
 
 def segment(*bodies):
-    data = bytes(segments.RECORDS_START)
+    data = b"header".ljust(segments.SEGMENT_HEADER_BYTES, b"\0") * 2
     for kind, body in bodies:
         data += segments.RECORD_HEADER.pack(segments.MARKER, 0, kind, 1, 1, 0, len(body), 1, 2, 3, 4, 5, 0, 6)
         data += body + bytes(-len(body) % 8)

@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,8 @@ def keep(options, number, round, directory):
 
 def main():
     options = arguments()
+    # So that what was started is stopped and what was mounted and made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
     numbers = [number for number in options.round or range(options.rounds) for _ in range(options.times)]
@@ -108,7 +111,11 @@ def main():
     if options.jobs > 1 and not options.share:
         command = [sys.executable, *sys.argv, "--seed", str(options.seed)]
         children = [subprocess.Popen([*command, "--share", str(share + 1)]) for share in range(options.jobs)]
-        failed = sum(child.wait() != 0 for child in children)
+        try:
+            failed = sum(child.wait() != 0 for child in children)
+        finally:
+            for child in children:
+                child.terminate()
         print("torture: " + ("all rounds passed" if not failed else "FAILED, see above"), flush=True)
         return min(failed, 1)
     if options.share:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 # The exporters give up when their next wait (unscaled: 1, 2, 4 ... s) goes past this; long enough for all their attempts.
 TIMEOUT_SECONDS = 60
-WAIT_SCALE = 0.1
+WAIT_SCALE = 0.03
 JOIN_SECONDS_MAX = 150
 SPANS_MAX = 60
 OPEN_TRACES = 5

@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// Asks a running collector's health endpoint.
+/// A request to a running collector over a connection of its own.
 enum AdminClient {
     struct Answer: Sendable {
         let status: Int
@@ -28,6 +28,17 @@ enum AdminClient {
     }
 
     static func get(_ path: String, from endpoint: Endpoint, timeout: Duration) async throws -> Answer {
+        try await send(.GET, path, [:], body: [], to: endpoint, timeout: timeout)
+    }
+
+    static func postJSON(_ body: [UInt8], _ path: String, to endpoint: Endpoint, timeout: Duration) async throws -> Answer {
+        let headers: HTTPHeaders = ["content-type": "application/json", "content-length": "\(body.count)"]
+        return try await send(.POST, path, headers, body: body, to: endpoint, timeout: timeout)
+    }
+
+    private static func send(
+        _ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders, body: [UInt8], to endpoint: Endpoint, timeout: Duration
+    ) async throws -> Answer {
         let group = MultiThreadedEventLoopGroup.singleton
         let promise = group.next().makePromise(of: Answer.self)
         let deadline = promise.futureResult.eventLoop.scheduleTask(in: TimeAmount(timeout)) { promise.fail(Failure.timeout) }
@@ -43,9 +54,11 @@ enum AdminClient {
             .connect(host: endpoint.host, port: endpoint.port)
         connected.whenFailure { promise.fail(Failure.connection(reason($0))) }
         connected.whenSuccess { channel in
-            let head = HTTPRequestHead(
-                version: .http1_1, method: .GET, uri: path, headers: ["host": "\(endpoint)", "connection": "close"])
+            var headers = headers
+            headers.add(contentsOf: ["host": "\(endpoint)", "connection": "close"])
+            let head = HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)
             channel.write(HTTPClientRequestPart.head(head), promise: nil)
+            if !body.isEmpty { channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil) }
             channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
         }
         return try await promise.futureResult.get()

@@ -69,8 +69,8 @@ struct Assembly: Sendable {
 
     /// Tells the user what to do next: where to point an SDK, and where to look for the data.
     ///
-    /// - Parameter receivers: those that have just started.
-    func announce(_ receivers: [Receiver], _ logger: Logger) {
+    /// What is passed has just started.
+    func announce(_ receivers: [Receiver], _ exporters: [Exporter], _ logger: Logger) {
         for receiver in receivers {
             for address in receiver.made.addresses() {
                 let variables = "OTEL_EXPORTER_OTLP_ENDPOINT=\(address.url) OTEL_EXPORTER_OTLP_PROTOCOL=\(address.sdkProtocol)"

@@ -100,6 +100,6 @@ extension Blueprints {
         return MemoryPlan.Demand(
             limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
             exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.ports.count },
-            eventLoops: eventLoops, hasLog: hasLog)
+            eventLoops: eventLoops, pipelines: pipelines.count, hasLog: hasLog)
     }
 }

@@ -40,8 +40,6 @@ struct Transition: Sendable {
     private(set) var madeProcessors: [Assembly.Processor] = []
     private(set) var madeReceivers: [Assembly.Receiver] = []
     private(set) var retiredExporters: [Assembly.Exporter] = []
-    /// Per pipeline in the order a span meets them: each can still hand on to the next while it is shut down.
-    private(set) var retiredProcessors: [[Assembly.Processor]] = []
 
     init(from former: Assembly = Assembly(), to blueprints: Blueprints, _ context: ComponentContext) {
         plan = ReloadPlan(from: former.blueprints.topology, to: blueprints.topology)
@@ -49,7 +47,6 @@ struct Transition: Sendable {
         next = Assembly(blueprints: blueprints)
         makeExporters(context)
         for (pipeline, change) in zip(blueprints.pipelines, plan.pipelines) { makePipeline(pipeline, change, context) }
-        retiredProcessors += plan.removedPipelines.compactMap { former.pipeline($0)?.processors }
         makeReceivers(context)
     }
 
@@ -94,7 +91,6 @@ struct Transition: Sendable {
         if let old {
             feedings.append(Feeding(pipeline: old, former: old.receivers, next: receivers))
             if change.isRewired { connections.append(Connection(link: old.head, former: old.head.next, next: successor)) }
-            retiredProcessors.append(old.processors.filter { change.processors.retired.contains($0.id) })
         }
         entered.receivers = receivers
         entered.processors = processors.reversed()
@@ -105,9 +101,13 @@ struct Transition: Sendable {
         _ id: ComponentID, _ successor: TraceConsumer, _ receivers: PipelineEntry.Receivers, _ context: ComponentContext
     ) -> Assembly.Pipeline {
         let head = Link(successor)
-        let source = context.log.flatMap { log in
+        // What a receiver has accepted is always read back, whatever message size it was configured for.
+        var limits = DecodeLimits()
+        limits.arenaBytesMax = .max
+        let source = context.log.flatMap { [limits] log in
             context.logReaders.firstIndex(of: id).map {
-                PipelineEntry.Source(log: log, reader: $0, budget: context.budget, limits: DecodeLimits())
+                PipelineEntry.Source(
+                    log: log, reader: $0, budget: context.budget, limits: limits, bytesMax: context.memory.pipelineBytesMax)
             }
         }
         let entry = PipelineEntry(

@@ -20,9 +20,7 @@ struct WALInspectCommand: ParsableCommand {
 
     func run() throws {
         let inspection = try LogInspection.readOrFail(directory, keepsRecords: records)
-        StandardStream.output.write(inspection.summary)
-        for segment in inspection.segments { StandardStream.output.write(segment.text) }
-        StandardStream.output.write(inspection.damageText)
+        StandardStream.output.write(inspection.summary + inspection.segments.map(\.text).joined() + inspection.damageText)
     }
 }
 
@@ -42,20 +40,20 @@ struct WALVerifyCommand: ParsableCommand {
 extension LogInspection {
     fileprivate static func readOrFail(_ directory: String, keepsRecords: Bool) throws -> LogInspection {
         guard let inspection = read(directory: directory, keepsRecords: keepsRecords) else {
-            StandardStream.error.write("\(directory): cannot be read\n")
+            StandardStream.error.write("\(directory): cannot be read")
             throw ExitCode(1)
         }
         return inspection
     }
 
-    fileprivate var summary: String {
+    var summary: String {
         let requests = segments.reduce(0) { $0 + $1.requestCount }
         let bytes = segments.reduce(0) { $0 + $1.fileBytes }
         let id = String(directoryID, radix: 16)
         return "log id=\(id) segments=\(segments.count) requests=\(requests) bytes=\(bytes) damaged=\(isDamaged ? "yes" : "no")\n"
     }
 
-    fileprivate var damageText: String {
+    var damageText: String {
         var text = ""
         for file in unreadable { text += "damage file=\(file.name) reason=\(file.reason)\n" }
         for segment in segments where segment.isDamaged {
@@ -73,7 +71,7 @@ extension LogInspection {
 }
 
 extension LogInspection.Segment {
-    fileprivate var text: String {
+    var text: String {
         let tail = hasTail ? "cut-off" : endOffset < fileBytes ? "unused" : "none"
         var text = "segment file=\(name) run=\(run) first=\(firstSequence) requests=\(requestCount) bytes=\(fileBytes)"
         text += " end=\(endOffset) tail=\(tail) created_unix_nano=\(createdUnixNano)\n"

@@ -41,6 +41,10 @@ enum CollectorLimits {
     static let exporterShare = 0.9
     /// Part of `shutdown_timeout` after which the write-ahead log must be closed.
     static let logShare = 0.99
+    /// How long receivers wait for the write-ahead log at the start: clients that are refused come back after about as long.
+    static let logOpenWait = Duration.seconds(2)
+    /// How often they look whether it takes requests.
+    static let logOpenPollInterval = Duration.milliseconds(5)
     /// After `shutdown_timeout`: how long the process may take to end by itself before it is ended.
     static let exitGrace = Duration.seconds(1)
     /// How long the last log line may take when the process is ended by force.

@@ -132,13 +132,19 @@ final class Daemon: Sendable {
         running.update { $0.assembly = assembly }
         try await admin.apply(AdminServers.Wanted(configuration.service, configuration.blueprints))
         try await exchange.startStages()
-        if let log = context.log {
-            log.whenOpen { for pipeline in assembly.pipelines { pipeline.entry.start() } }
-            log.open()
-        }
+        if let log = context.log { await Self.open(log, for: assembly.pipelines) }
         try await exchange.exchangeReceivers()
         running.update { if $0.phase == .starting { $0.phase = .running } }
-        assembly.announce(assembly.receivers, logger)
+        assembly.announce(assembly.receivers, assembly.exporters, logger)
+    }
+
+    /// Waits a moment for the log, so that clients which start together with the collector are not refused. One that has much to read,
+    /// or cannot be opened, holds up nothing: requests are refused until it is ready.
+    private static func open(_ log: WriteAheadLog, for pipelines: [Assembly.Pipeline]) async {
+        log.whenOpen { for pipeline in pipelines { pipeline.entry.start() } }
+        log.open()
+        let end = ContinuousClock.now + CollectorLimits.logOpenWait
+        while log.admission != .accepted, ContinuousClock.now < end { try? await Task.sleep(for: CollectorLimits.logOpenPollInterval) }
     }
 
     // MARK: Stop

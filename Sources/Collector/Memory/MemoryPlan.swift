@@ -18,12 +18,15 @@ struct MemoryPlan: Equatable, Sendable {
         var exporterBytes: [Int] = []
         var listeners = 0
         var eventLoops = 1
+        var pipelines = 1
         var hasLog = false
     }
 
     let limits: MemoryLimits
     /// Bytes that may wait in one exporter's queue.
     let queueBytesMax: Int
+    /// With the write-ahead log: bytes that one pipeline may hold in all its stages; the rest waits in the log.
+    let pipelineBytesMax: Int
     /// Decoder chunks kept for the next request.
     let chunkPoolBytes: Int
     /// Body buffers kept for the next request, per listener and event loop.
@@ -65,6 +68,7 @@ struct MemoryPlan: Equatable, Sendable {
         limits = MemoryLimits(softBytes: soft, hardBytes: requests, takesOversized: !isGiven)
         let share = Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.exporterBytes.count)
         queueBytesMax = max(1, share)
+        pipelineBytesMax = max(1, Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.pipelines))
         parts = [
             Part(name: "requests", bytes: requests), Part(name: "decoder_pool", bytes: scaled.chunks),
             Part(name: "body_pools", bytes: scaled.bodiesEach * places), Part(name: "body_windows", bytes: scaled.unreservedEach * places),

@@ -99,44 +99,79 @@ struct Exchange: Sendable {
                 logger.error("a receiver could not be started again: it takes no data", metadata: ["reason": "\(error)"])
             }
         }
-        let processors = transition.madeProcessors.reversed().map(\.component)
-        await drain([processors], transition.madeExporters.map { ($0, transition.former.exporter($0.id)) })
+        await drain(
+            transition.next.pipelines.map { pipeline in
+                let heirs = transition.former.pipeline(pipeline.id)
+                return pipeline.processors.indices.filter { Self.contains(transition.madeProcessors, pipeline.processors[$0]) }
+                    .map { Retiree(pipeline, $0, heirs: heirs) }
+            },
+            transition.madeExporters.map { Retiree($0, heir: transition.former.exporter($0.id)) })
         return restored
+    }
+
+    private static func contains(_ processors: [Assembly.Processor], _ processor: Assembly.Processor) -> Bool {
+        processors.contains { $0.component === processor.component }
     }
 
     // MARK: Afterwards
 
     /// Empties and ends what the new assembly does without.
     func retire() async {
-        let processors = transition.retiredProcessors.map { $0.map(\.component) }
-        await drain(processors, transition.retiredExporters.map { ($0, transition.next.exporter($0.id)) })
+        await drain(
+            transition.former.pipelines.map { pipeline in
+                let heirs = transition.next.pipeline(pipeline.id)
+                return pipeline.processors.indices.filter { !Self.contains(heirs?.processors ?? [], pipeline.processors[$0]) }
+                    .map { Retiree(pipeline, $0, heirs: heirs) }
+            },
+            transition.retiredExporters.map { Retiree($0, heir: transition.next.exporter($0.id)) })
     }
 
-    private func drain(
-        _ chains: [[any Component]], _ exporters: [(old: Assembly.Exporter, heir: Assembly.Exporter?)]
-    ) async {
+    /// - Parameter chains: stages of each pipeline in the order a span meets them: each can still hand on to the next.
+    private func drain(_ chains: [[Retiree]], _ exporters: [Retiree]) async {
         let processorDeadline = begin + shutdownTimeout * ReloadLimits.processorShare
         await withTaskGroup { tasks in
             for chain in chains {
                 tasks.addTask {
-                    for processor in chain { await processor.shutdown(deadline: processorDeadline) }
+                    for processor in chain { await end(processor, processorDeadline) }
                 }
             }
         }
         let exporterDeadline = begin + shutdownTimeout * ReloadLimits.exporterShare
         await withTaskGroup { tasks in
-            for (old, heir) in exporters {
-                tasks.addTask { await end(old, heir, exporterDeadline) }
-            }
+            for exporter in exporters { tasks.addTask { await end(exporter, exporterDeadline) } }
         }
     }
 
-    private func end(_ old: Assembly.Exporter, _ heir: Assembly.Exporter?, _ deadline: ContinuousClock.Instant) async {
-        if let heir, let exporter = old.component as? any RetiringExporter<SpanBatch> {
-            inheritances.deliver(await exporter.retire(deadline: deadline), to: heir)
+    private func end(_ retiree: Retiree, _ deadline: ContinuousClock.Instant) async {
+        if let heir = retiree.heir, let stage = retiree.component as? any RetiringStage<SpanBatch> {
+            inheritances.deliver(await stage.retire(deadline: deadline), to: heir, from: retiree.place)
         } else {
-            await old.component.shutdown(deadline: deadline)
+            await retiree.component.shutdown(deadline: deadline)
         }
+    }
+}
+
+/// A stage on its way out.
+private struct Retiree: Sendable {
+    let place: String
+    let component: any Component
+    /// Gets what it could not deliver.
+    let heir: TraceConsumer?
+
+    init(_ exporter: Assembly.Exporter, heir: Assembly.Exporter?) {
+        place = "exporters.\(exporter.id)"
+        component = exporter.component
+        self.heir = heir?.outlet
+    }
+
+    /// What a processor leaves has met those before it but not those after it: it enters the pipeline's new chain at the first stage
+    /// that came after it in the old one, or behind the last stage.
+    init(_ pipeline: Assembly.Pipeline, _ index: Int, heirs: Assembly.Pipeline?) {
+        place = "processors.\(pipeline.processors[index].id)"
+        component = pipeline.processors[index].component
+        let later = pipeline.processors[(index + 1)...].map(\.id)
+        let next = later.lazy.compactMap { id in heirs?.processors.first { $0.id == id } }.first
+        heir = next?.input ?? heirs.map { $0.processors.last?.output ?? $0.head }
     }
 }
 

@@ -3,9 +3,9 @@ import Pipeline
 import SelfTelemetry
 import Synchronization
 
-/// What replaced exporters could not deliver, on its way to their successors: offered in order, again and again while they are full.
+/// What replaced stages could not deliver, on its way to whoever comes after: offered in order, again and again while that is full.
 ///
-/// Bounded by what the exporters held, which was admitted when it came in; the successor's queue is on top of that.
+/// Bounded by what the stages held, which was admitted when it came in; the successor's queue is on top of that.
 final class Inheritances: Sendable {
     private struct State {
         var deliveries: [Int: Task<Void, Never>] = [:]
@@ -15,60 +15,62 @@ final class Inheritances: Sendable {
     }
 
     private let state = Mutex(State())
-    private let registry: MetricRegistry
+    private let lostItems: Counter
     private let logger: Logger
 
     init(registry: MetricRegistry, logger: Logger) {
-        self.registry = registry
+        lostItems = registry.counter(
+            "collector_config_reload_lost_items_total", help: "Items that replaced components left and nobody took before the stop.")
         self.logger = logger
     }
 
-    /// Goes on in the background. `heir` may be replaced meanwhile: the batches follow its outlet.
-    func deliver(_ batches: [SpanBatch], to heir: Assembly.Exporter) {
+    /// Goes on in the background.
+    ///
+    /// - Parameters:
+    ///   - heir: a link or what is behind one, so that it may be replaced meanwhile.
+    ///   - place: of the stage that left the batches.
+    func deliver(_ batches: [SpanBatch], to heir: TraceConsumer, from place: String) {
         guard !batches.isEmpty else { return }
         logger.info(
-            "the exporter's replacement goes on with what it could not deliver",
-            metadata: ["exporter": "\(heir.id)", "items": "\(Self.itemCount(batches))"])
+            "a replaced component's successor goes on with what it could not deliver",
+            metadata: ["component": "\(place)", "items": "\(Self.itemCount(batches))"])
         state.withLock { state in
             let number = state.count
             state.count += 1
             state.deliveries[number] = Task {
-                await offer(batches, to: heir)
+                await offer(batches, to: heir, from: place)
                 self.state.withLock { $0.deliveries[number] = nil }
             }
         }
     }
 
-    private func offer(_ batches: [SpanBatch], to heir: Assembly.Exporter) async {
+    private func offer(_ batches: [SpanBatch], to heir: TraceConsumer, from place: String) async {
         var left = batches[...]
         while let batch = left.first {
             // Asked first, so as not to use up the reserve that the exporter keeps for those who do.
-            if heir.outlet.admission == .accepted, heir.outlet.consume(batch) == .accepted {
+            if heir.admission == .accepted, heir.consume(batch) == .accepted {
                 left.removeFirst()
             } else if state.withLock({ $0.deadline.map { $0 <= .now } ?? false }) {
-                return giveUp(Array(left), heir)
+                return giveUp(Array(left), place)
             } else {
                 try? await Task.sleep(for: ReloadLimits.offerInterval)
             }
         }
     }
 
-    private func giveUp(_ batches: [SpanBatch], _ heir: Assembly.Exporter) {
+    private func giveUp(_ batches: [SpanBatch], _ place: String) {
         let kept = batches.reduce(0) { $0 + $1.keepInLog() }
         if kept > 0 {
             logger.warning(
-                "what an exporter's predecessor left is left in the log for the next start",
-                metadata: ["exporter": "\(heir.id)", "items": "\(kept)"])
+                "what a replaced component left was not taken before the stop: left in the write-ahead log for the next start",
+                metadata: ["component": "\(place)", "items": "\(kept)"])
         }
         let lost = Self.itemCount(batches) - kept
         guard lost > 0 else { return }
-        registry.counter(
-            "otelcol_exporter_send_failed_spans_total", help: "Spans that could not be sent.",
-            labels: [(name: "exporter", value: heir.id.description)]
-        ).add(lost)
-        logger.error("an exporter that was replaced left data that its successor did not take: it is lost", metadata: [
-            "exporter": "\(heir.id)", "items": "\(lost)",
-        ])
+        lostItems.add(lost)
+        logger.error(
+            "what a replaced component left was not taken before the stop, data is lost",
+            metadata: ["component": "\(place)", "items": "\(lost)"])
     }
 
     /// Waits until everything is delivered, or given up at `deadline`.

@@ -97,7 +97,7 @@ final class Reloader: Sendable {
 
     /// - Returns: the exchange whose old components are still to be retired.
     private func reload() async -> Exchange? {
-        logger.info("reloading the configuration")
+        logger.info("SIGHUP: reloading the configuration")
         let wanted: LoadedConfiguration
         do throws(ConfigurationError) {
             wanted = try load()
@@ -153,7 +153,7 @@ final class Reloader: Sendable {
         metrics.succeeded()
         let plan = exchange.transition.plan
         logger.info("configuration reloaded", metadata: plan.summary.mapValues { "\($0)" })
-        if !plan.isEmpty { exchange.transition.next.announce(exchange.transition.madeReceivers, logger) }
+        exchange.transition.next.announce(exchange.transition.madeReceivers, exchange.transition.madeExporters, logger)
         return exchange
     }
 

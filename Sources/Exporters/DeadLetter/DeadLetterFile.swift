@@ -145,7 +145,9 @@ final class DeadLetterFile: Sendable {
         let reason = String(cString: strerror(errno))
         return ExportProblem(
             kind: "dead_letter",
-            "\(path): refused rows cannot be put into the dead-letter file (\(call): \(reason)), so their batch waits; make room, or set dead_letter_file"
-        )
+            """
+            \(path): refused rows cannot be put into the dead-letter file (\(call): \(reason)), so their batch waits; \
+            make room, or set dead_letter_file
+            """)
     }
 }

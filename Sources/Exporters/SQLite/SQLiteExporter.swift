@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// Row collector → queue → one worker → `SQLiteStore`. One worker, because SQLite has one writer. Batches wait in the queue as
 /// long as the file cannot be written; none is given up before `shutdown`. No circuit breaker: the one worker's waits do the same.
-public final class SQLiteExporter: RetiringExporter {
+public final class SQLiteExporter: RetiringStage {
     public let id: String
     private let store: SQLiteStore
     private let rows: BatchProcessor<SpanBatch>
@@ -99,11 +99,11 @@ public final class SQLiteExporter: RetiringExporter {
     }
 
     public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
-        await rows.shutdown(deadline: deadline)
+        let collected = await rows.retire(deadline: deadline)
         isStopping.store(true, ordering: .relaxed)
         let left = await exporter.retire(deadline: deadline)
         await closeStore()
-        return left
+        return left + collected
     }
 
     /// A step of the maintenance that was under way may have opened the database again.

@@ -131,11 +131,12 @@ enum TracesColumn: Int32, CaseIterable {
     static var insertStatement: String { "\(insertHead) values (\(parameters))" }
 
     /// Inserts a span that the table does not hold. Only rows up to the given one count, which is the last one from before the
-    /// transaction: a span that a request holds twice is stored twice, as by `insertStatement`.
+    /// transaction: a span that a request holds twice is stored twice, as by `insertStatement`. The plus sign keeps SQLite from taking
+    /// the index of `ts`, which all spans share whose start was not believed.
     static var insertMissingStatement: String {
         """
         \(insertHead) select \(parameters) where not exists (select 1 from traces \
-        where trace_id = ?\(traceID.rawValue) and span_id = ?\(spanID.rawValue) and ts = ?\(ts.rawValue) \
+        where trace_id = ?\(traceID.rawValue) and span_id = ?\(spanID.rawValue) and +ts = ?\(ts.rawValue) \
         and rowid <= ?\(lastRowParameter))
         """
     }

@@ -88,6 +88,9 @@ final class Connection {
     /// False once the connection is lost.
     var isUsable: Bool { PQstatus(handle) == CONNECTION_OK }
 
+    /// Its user's time is over; what is tried from now on fails.
+    var isInterrupted: Bool { interrupter.isInterrupted }
+
     // MARK: Statements
 
     typealias Row = [String?]

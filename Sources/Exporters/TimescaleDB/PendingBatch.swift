@@ -61,9 +61,8 @@ struct PendingBatch {
     mutating func partSettled(_ fate: InDoubt.Fate) {
         let last = parts.count - 1
         switch fate {
-        case .committed: partWritten()
         case .aborted: parts[last].route = parts[last].mayBeThere ? .onlyMissing : .plain
-        case .unknown:
+        case .committed, .unknown:
             parts[last].mayBeThere = true
             parts[last].route = .onlyMissing
         }

@@ -8,7 +8,6 @@ struct TimescaleDBContext: Sendable {
     let resources: ResourceStore
     let refresher: AggregateRefresher
     let metrics: TimescaleDBMetrics
-    let barrier = CommitBarrier()
     /// Nil: refused rows are lost.
     var deadLetters: DeadLetterFile?
 

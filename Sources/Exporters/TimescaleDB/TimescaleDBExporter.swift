@@ -8,7 +8,7 @@ import SelfTelemetry
 ///
 /// Start-up does not wait for the database. The schema is brought up to date (`auto_migrate`) or checked in the background
 /// until that succeeds; meanwhile batches queue up and health says why.
-public final class TimescaleDBExporter: RetiringExporter {
+public final class TimescaleDBExporter: RetiringStage {
     public let id: String
     private let config: TimescaleDBConfig
     private let logger: Logger
@@ -71,10 +71,10 @@ public final class TimescaleDBExporter: RetiringExporter {
     }
 
     public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
-        await collector.shutdown(deadline: deadline)
+        let collected = await collector.retire(deadline: deadline)
         let left = await writers.retire(deadline: deadline)
         await end(deadline)
-        return left
+        return left + collected
     }
 
     private func end(_ deadline: ContinuousClock.Instant) async {

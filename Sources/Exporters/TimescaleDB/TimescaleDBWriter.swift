@@ -4,8 +4,8 @@ import Pipeline
 /// Writes batches of spans over one connection: resources first, then one COPY per batch in a transaction of its own.
 ///
 /// Keeps the promise that a batch ends up in the database once. A batch that was split keeps its progress across retries
-/// (`PendingBatch`). When a COMMIT's answer is lost, the transaction's fate is asked for by its id; where the server cannot
-/// tell, the rows go through a temporary table, and only those that are missing are inserted.
+/// (`PendingBatch`). When a COMMIT's answer is lost, the transaction's fate is asked for by its id; unless it is known
+/// to have come to nothing, the rows go through a temporary table, and only those that are missing are inserted.
 /// Contract: database documentation, "Writing" and "In doubt".
 final class TimescaleDBWriter: BatchWriter {
     private let context: TimescaleDBContext
@@ -74,6 +74,7 @@ final class TimescaleDBWriter: BatchWriter {
     /// One step on the way of a part. Throws what the whole batch has to wait for.
     private func write(_ part: PendingBatch.Part, _ cancellation: Cancellation) throws(DatabaseError) {
         let connection = try connected()
+        try CommitBarrier.pass(part.batch, to: context.config.connection.destination, on: connection)
         do throws(DatabaseError) {
             switch part.route {
             case .plain:
@@ -117,7 +118,7 @@ final class TimescaleDBWriter: BatchWriter {
     }
 
     private func insertMissing(_ batch: SpanBatch, on connection: Connection) throws(DatabaseError) {
-        try context.barrier.pass(batch, on: connection)
+        try CommitBarrier.passOwn(batch, on: connection)
         let resources = encoder.begin(batch)
         try context.resources.store(resources, on: connection)
         let transaction = try begin(statements.copyIntoTemporary(batch.run), on: connection)

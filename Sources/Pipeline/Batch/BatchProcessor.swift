@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// What it has accepted it never drops: when the next stage refuses, the batch is held here and offered again, in order,
 /// and `admission` refuses newcomers until it is gone. What one thread hands in, and what is held, leaves in order.
-public final class BatchProcessor<Batch: TelemetryBatch>: Consumer, Component {
+public final class BatchProcessor<Batch: TelemetryBatch>: RetiringStage {
     public let id: String
     private let next: any Consumer<Batch>
     private let metrics: BatchMetrics?
@@ -111,8 +111,7 @@ public final class BatchProcessor<Batch: TelemetryBatch>: Consumer, Component {
                 schedule(after: Self.holdInterval) { $0.offerHeld() }
                 return
             }
-            // Gone already when `shutdown` gave up between the two: the batch is delivered all the same.
-            state.withLock { if !$0.held.isEmpty { $0.held.removeFirst() } }
+            state.withLock { _ = $0.held.removeFirst() }
         }
     }
 
@@ -123,8 +122,14 @@ public final class BatchProcessor<Batch: TelemetryBatch>: Consumer, Component {
         }
     }
 
-    /// Sends on what is left; waits for room in the next stage until `deadline`. What is still held then is lost, and logged.
+    /// Sends on what is left; waits for room in the next stage until `deadline`. What is still held then stays in the write-ahead log, or
+    /// is lost without it; both is logged.
     public func shutdown(deadline: ContinuousClock.Instant) async {
+        giveUp(await retire(deadline: deadline), logger: logger)
+    }
+
+    /// Like `shutdown`, but returns what nobody has taken, in order, instead of giving it up.
+    public func retire(deadline: ContinuousClock.Instant) async -> [Batch] {
         let rest: Batch? = state.withLock { state in
             state.isStopping = true
             let rest = state.assembler.take(now: .now)
@@ -135,12 +140,15 @@ public final class BatchProcessor<Batch: TelemetryBatch>: Consumer, Component {
         while state.withLock({ !$0.held.isEmpty || $0.forwarding > 0 }), ContinuousClock.now < deadline {
             try? await Task.sleep(for: PipelineLimits.shutdownPollInterval)
         }
-        let lost = state.withLock { state in
-            defer { state.held = [] }
-            return state.held.reduce(0) { $0 + $1.itemCount }
-        }
-        if lost > 0 {
-            logger?.error("batch given up at shutdown, data is lost", metadata: ["component": "\(id)", "items": "\(lost)"])
+        // On `timers`: not while `offerHeld` is at it, which would deliver a batch that is also returned.
+        return await withCheckedContinuation { done in
+            timers.async {
+                let held = self.state.withLock { state in
+                    defer { state.held = [] }
+                    return state.held
+                }
+                done.resume(returning: held)
+            }
         }
     }
 }

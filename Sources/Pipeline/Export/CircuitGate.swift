@@ -14,7 +14,7 @@ final class CircuitGate: @unchecked Sendable {
             "collector_exporter_circuit_opened_total", help: "Times the circuit breaker opened.", labels: labels)
         registry.observe(
             "collector_exporter_circuit_state", help: "Circuit breaker: 0 closed, 1 half open, 2 open.", labels: labels
-        ) { [weak self] in self?.stateNumber ?? 0 }
+        ) { [weak self] in self?.stateNumber }
     }
 
     private var stateNumber: Double {

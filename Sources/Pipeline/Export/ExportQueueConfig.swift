@@ -20,10 +20,14 @@ public struct ExportQueueConfig: Sendable, Equatable {
         self.numConsumers = numConsumers
         guard let section else { return }
         if !section.bool("enabled", default: true) {
-            section.problem("the queue cannot be switched off (queue_size: 1 is the smallest); service.write_ahead_log keeps what is in it", at: "enabled")
+            section.problem(
+                "the queue cannot be switched off (queue_size: 1 is the smallest); service.write_ahead_log keeps what is in it",
+                at: "enabled")
         }
         if section.bool("block_on_overflow", default: false) {
-            section.problem("blocking is not supported: with service.write_ahead_log what a full queue does not take waits in the log", at: "block_on_overflow")
+            section.problem(
+                "blocking is not supported: with service.write_ahead_log what a full queue does not take waits in the log",
+                at: "block_on_overflow")
         }
         self.numConsumers = section.int("num_consumers", default: numConsumers, in: 1...100)
         queueSize = section.int("queue_size", default: queueSize, in: 1...1_000_000)

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The exporter's half that is the same for all destinations: bounded queue, worker threads, retry, circuit breaker, metrics, health.
 /// What is particular is a `BatchWriter`, one per worker.
-public final class QueuedExporter<Batch: TelemetryBatch>: RetiringExporter {
+public final class QueuedExporter<Batch: TelemetryBatch>: RetiringStage {
     public let id: String
     private let queue: BoundedQueue<Batch>
     private let retry: RetryConfig
@@ -52,18 +52,19 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringExporter {
         let bytes = ByteCount()
         self.bytes = bytes
         let labels = [(name: "exporter", value: id)]
-        registry.observe("otelcol_exporter_queue_size", help: "Batches queued.", labels: labels) { [queue = self.queue] in
-            Double(queue.count)
+        registry.observe("otelcol_exporter_queue_size", help: "Batches queued.", labels: labels) { [weak queue = self.queue] in
+            queue.map { Double($0.count) }
         }
-        registry.observe("otelcol_exporter_queue_capacity", help: "Batches the queue holds.", labels: labels) {
-            Double(queue.queueSize)
+        registry.observe("otelcol_exporter_queue_capacity", help: "Batches the queue holds.", labels: labels) { [weak bytes] in
+            bytes.map { _ in Double(queue.queueSize) }
         }
-        registry.observe("collector_exporter_queue_bytes", help: "Memory of batches queued and being written.", labels: labels) {
-            Double(bytes.value)
+        registry.observe("collector_exporter_queue_bytes", help: "Memory of batches held.", labels: labels) { [weak bytes] in
+            bytes.map { Double($0.value) }
         }
         if queueBytesMax != .max {
-            registry.observe("collector_exporter_queue_bytes_limit", help: "The exporter's share of the memory budget.", labels: labels) {
-                Double(queueBytesMax)
+            let help = "The exporter's share of the memory budget."
+            registry.observe("collector_exporter_queue_bytes_limit", help: help, labels: labels) { [weak bytes] in
+                bytes.map { _ in Double(queueBytesMax) }
             }
         }
     }
@@ -177,8 +178,8 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringExporter {
 
     /// Like `shutdown`, but returns what is left, marked in doubt, for the exporter's successor.
     public func retire(deadline: ContinuousClock.Instant) async -> [Batch] {
-        let left = await drain(deadline: deadline)
-        for batch in left { batch.markInDoubt() }
+        var left = await drain(deadline: deadline)
+        for index in left.indices { left[index].markInDoubt() }
         return left
     }
 
@@ -211,7 +212,8 @@ public final class QueuedExporter<Batch: TelemetryBatch>: RetiringExporter {
         let items = batches.reduce(0) { $0 + $1.itemCount }
         guard items > 0 else { return }
         let kept = batches.reduce(0) { $0 + $1.keepInLog() }
-        let reason = trouble.withLock { $0 }.map { "the time to shut down was over; before that: \($0)" } ?? "the time to shut down was over"
+        let before = trouble.withLock { $0 }.map { "; before that: \($0)" } ?? ""
+        let reason = "the time to shut down was over\(before)"
         if kept > 0 {
             logger.warning(
                 "not exported before the stop: left in the write-ahead log for the next start",

@@ -8,7 +8,7 @@ import Synchronization
 /// What it has accepted it never drops. With more traces than `num_traces`, or with the memory limit reached, the oldest leave early.
 /// Nothing leaves while the next stage refuses (`admission` then refuses too, as the next stage's does); whatever it has refused all
 /// the same is held by `outlet` and offered again.
-public final class GroupByTraceProcessor: Consumer, Component {
+public final class GroupByTraceProcessor: RetiringStage {
     public let id: String
     /// Never waits; holds what the next stage refuses, in order, and gives it up at shutdown only.
     private let outlet: BatchProcessor<SpanBatch>
@@ -133,8 +133,14 @@ public final class GroupByTraceProcessor: Consumer, Component {
 
     // MARK: Stop
 
-    /// Sends on all that is held, whether or not its time has come. What the next stage does not take until `deadline` is lost, and logged.
+    /// Sends on all that is held, whether or not its time has come. What the next stage does not take until `deadline` stays in the
+    /// write-ahead log, or is lost without it; both is logged.
     public func shutdown(deadline: ContinuousClock.Instant) async {
+        giveUp(await retire(deadline: deadline), logger: logger)
+    }
+
+    /// Like `shutdown`, but returns what the next stage has not taken.
+    public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
         state.withLock { $0.isStopping = true }
         repeat {
             let rest = state.withLock { state in takeOut(&state) { $0.takeAll() } }
@@ -142,11 +148,8 @@ public final class GroupByTraceProcessor: Consumer, Component {
             if state.withLock({ $0.leaving == 0 && $0.groups.traceCount == 0 }) { break }
             try? await Task.sleep(for: PipelineLimits.shutdownPollInterval)
         } while ContinuousClock.now < deadline
-        await outlet.shutdown(deadline: deadline)
-        let lost = state.withLock { state in change(&state) { $0.takeAll() } }
-        if let lost {
-            logger.error(
-                "spans given up at shutdown, data is lost", metadata: ["component": "\(id)", "items": "\(lost.batch.itemCount)"])
-        }
+        let refused = await outlet.retire(deadline: deadline)
+        let rest = state.withLock { state in change(&state) { $0.takeAll() } }
+        return refused + (rest.map { [$0.batch] } ?? [])
     }
 }

@@ -102,9 +102,10 @@ extension WriteAheadLog {
     func release(_ sequence: UInt64, reader: Int) {
         lock.withLock {
             guard state.phase != .ended else { return }
+            let startsTimer = !state.hasDirtyReleases
             state.release(sequence, reader: reader)
-            // Releases themselves wait for the next group or the timer.
-            if state.hasRemovable { wakeThread() }
+            // Releases themselves wait for the next group or the timer, which a thread that has nothing to do has not set.
+            if state.hasRemovable || startsTimer { wakeThread() }
         }
     }
 

@@ -233,7 +233,7 @@ extension LogThread {
             do {
                 try log.files.remove(log.settings.directory + "/" + name)
             } catch {
-                // Nothing younger goes either: it holds the releases of this one. Tried again with the next release.
+                // Nothing younger goes either: it holds the releases of this one. Tried again by `keepHouse`.
                 log.metrics.syncFailed.emit(metadata: ["reason": "\(error)"])
                 log.lock.withLock { log.state.hasRemovable = false }
                 return
@@ -254,6 +254,7 @@ extension LogThread {
             attempt { () throws(LogFileError) in try writer.sync() }
         }
         removeLeftovers()
+        log.lock.withLock { log.state.noteRemovable() }
         switch log.withState({ $0.writing }) {
         case .ready: writeReleases()
         case .full:

@@ -5,7 +5,8 @@
 ///     offset 16 KiB   records, each beginning at a multiple of 8
 ///     the rest        zeros, until it is written
 enum LogFormat {
-    /// Grows when files change so that an older program must not touch them. Magic and version stay where they are in every version.
+    /// Grows when files change so that an older program must not touch them. Magic, version
+    /// and the version's complement stay where they are in every version.
     static let version: UInt32 = 1
     static let magic: UInt64 = 0x4C41_575F_544C_4F43  // "COLT_WAL"
     static let headerBytes = 8 << 10
@@ -46,7 +47,7 @@ struct SegmentHeader: Equatable, Sendable {
     var readers: [String]
 
     /// Bytes that readers' names may take, each with two bytes of length.
-    static let readersBytesMax = LogFormat.headerBytes - 64 - 4
+    static let readersBytesMax = LogFormat.headerBytes - 68 - 4
 
     enum DecodeFailure: Error, Equatable {
         case newerVersion
@@ -60,6 +61,7 @@ struct SegmentHeader: Equatable, Sendable {
         out.reserveCapacity(LogFormat.headerBytes)
         out.append(LogFormat.magic)
         out.append(LogFormat.version)
+        out.append(~LogFormat.version)
         var names: [UInt8] = []
         var count: UInt32 = 0
         for name in readers where names.count + 2 + name.utf8.count <= Self.readersBytesMax {
@@ -78,9 +80,9 @@ struct SegmentHeader: Equatable, Sendable {
     /// - Parameter bytes: one copy; anything may be in it.
     init(_ bytes: UnsafeRawBufferPointer) throws(DecodeFailure) {
         var input = ByteInput(bytes)
-        guard bytes.count == LogFormat.headerBytes, input.take(UInt64.self) == LogFormat.magic, let version = input.take(UInt32.self) else {
-            throw .damaged
-        }
+        guard bytes.count == LogFormat.headerBytes, input.take(UInt64.self) == LogFormat.magic,
+            let version = input.take(UInt32.self), let complement = input.take(UInt32.self), version == ~complement
+        else { throw .damaged }
         let sum = bytes.loadUnaligned(fromByteOffset: LogFormat.headerBytes - 4, as: UInt32.self)
         let isWhole = CRC32C.of(UnsafeRawBufferPointer(rebasing: bytes[..<(LogFormat.headerBytes - 4)])) == UInt32(littleEndian: sum)
         // A newer version may keep its checksum elsewhere.

@@ -1,3 +1,4 @@
+import OTLPWire
 import Synchronization
 
 /// A reader's claim on one record. As long as it lives the record stays in the log; when it goes away the record is released for
@@ -18,6 +19,9 @@ public final class LogHold: Sendable {
     public let log: LogIdentity
     private let owner: WriteAheadLog
     private let marks = Atomic<UInt8>(0)
+    /// Set before the hold is shared, read when it goes away.
+    nonisolated(unsafe) private var account: (any ByteAccount)?
+    nonisolated(unsafe) private var chargedBytes = 0
 
     init(sequence: UInt64, reader: Int, run: UInt64, log: LogIdentity, owner: WriteAheadLog) {
         self.sequence = sequence
@@ -28,7 +32,17 @@ public final class LogHold: Sendable {
     }
 
     deinit {
+        account?.release(chargedBytes)
         if !has(.kept) { owner.release(sequence, reader: reader) }
+    }
+
+    /// Counts what the request takes in memory as long as the hold lives. At most once, by the thread that took the record, before it
+    /// hands the hold on.
+    func charge(_ bytes: Int, to account: any ByteAccount) {
+        precondition(self.account == nil, "a hold is charged once")
+        account.charge(bytes)
+        chargedBytes = bytes
+        self.account = account
     }
 
     /// The record may have reached the destination already: exporters look before they insert.

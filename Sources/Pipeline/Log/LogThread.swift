@@ -53,13 +53,14 @@ final class LogThread {
                     }
                 case .open, .closing:
                     if log.state.hasRemovable { return .remove }
-                    if !log.state.pending.isEmpty { return .commit(takePending()) }
-                    if log.state.phase == .closing { return .finish }
+                    // Before the requests, which under load never end.
                     if now >= nextHousekeeping {
                         nextHousekeeping = now + min(log.timing.releaseInterval, log.timing.retryInterval)
                         return .housekeeping
                     }
                     if let syncDue, now >= syncDue { return .housekeeping }
+                    if !log.state.pending.isEmpty { return .commit(takePending()) }
+                    if log.state.phase == .closing { return .finish }
                 }
                 log.state.isThreadWaiting = true
                 _ = log.lock.wait(until: deadline)

@@ -70,9 +70,6 @@ public final class WriteAheadLog: @unchecked Sendable {
         LogMetrics.observe(self, in: registry)
     }
 
-    /// Where its segments are.
-    public var directory: String { settings.directory }
-
     func withState<Result>(_ body: (LogState) -> Result) -> Result { lock.withLock { body(state) } }
 
     /// Starts the log's thread, which opens the directory. Trouble is in `health`, requests are refused meanwhile, and it is tried again
@@ -118,6 +115,9 @@ public final class WriteAheadLog: @unchecked Sendable {
         }
         if isOpen { body() }
     }
+
+    /// Where the log is; others may keep files there whose names do not end in `.wal`.
+    public var directory: String { settings.directory }
 
     /// All zero before the log is open.
     public var identity: LogIdentity { lock.withLock { state.identity } }

@@ -162,7 +162,7 @@ import Testing
         var insert = try TracesInsert(connection, window: fixture.config.timestampWindow)
         let model = Array(String(repeating: "m", count: 300).utf8)
         let batch = try Sample.batch(Sample.spans(1..<3))
-        insert.startBatch()
+        try insert.startBatch(onlyMissing: false)
         var isFirst = true
         try model.withUnsafeBytes { model in
             try batch.forEach { (reference) throws(SQLiteError) in

@@ -59,7 +59,8 @@ import Testing
         let other = try SQLiteConnection(path: fixture.path)
         try other.execute("begin immediate")
         let batch = try Sample.batch(Sample.spans(0..<5))
-        let error = try #require(throws: SQLiteError.self) { _ = try session.write(batch) }
+        let failure = try #require(throws: SQLiteSession.Failure.self) { _ = try session.write(batch) }
+        guard case .sqlite(let error) = failure else { throw failure }
         #expect(SQLiteProblem.of(error, path: "x").kind == "locked")
         try other.execute("rollback")
         _ = try session.write(batch)
@@ -70,7 +71,8 @@ import Testing
         let session = try SQLiteSession(fixture.config)
         try session.connection.execute("pragma query_only = 1")
         let batch = try Sample.batch(Sample.spans(0..<5))
-        let error = try #require(throws: SQLiteError.self) { _ = try session.write(batch) }
+        let failure = try #require(throws: SQLiteSession.Failure.self) { _ = try session.write(batch) }
+        guard case .sqlite(let error) = failure else { throw failure }
         #expect(SQLiteProblem.of(error, path: "x").kind == "permission")
         #expect(SQLiteProblem.requiresReopen(error))
         #expect(try count == "0")

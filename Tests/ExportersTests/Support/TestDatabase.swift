@@ -91,14 +91,16 @@ final class TestDatabase {
     }
 
     /// A writer whose schema is taken to be in place.
-    func writer(_ config: TimescaleDBConfig? = nil) -> (writer: TimescaleDBWriter, context: TimescaleDBContext) {
+    func writer(
+        _ config: TimescaleDBConfig? = nil, deadLetters: DeadLetterFile? = nil
+    ) -> (writer: TimescaleDBWriter, context: TimescaleDBContext) {
         let config = config ?? self.config()
         let gate = SchemaGate()
         gate.open(SchemaFacts())
         let context = TimescaleDBContext(
             config: config, schema: gate, resources: ResourceStore(schema: config.schema),
             refresher: AggregateRefresher(config: config, schema: gate, logger: Silent.logger),
-            metrics: TimescaleDBMetrics(registry: MetricRegistry(), exporter: "timescaledb"))
+            metrics: TimescaleDBMetrics(registry: MetricRegistry(), exporter: "timescaledb"), deadLetters: deadLetters)
         return (TimescaleDBWriter(context), context)
     }
 

@@ -241,7 +241,7 @@ import Testing
         ("{host: h, num_consumers: 21}", "from 1 to 20"), ("{host: h, sending_queue: {num_consumers: 50}}", "at most 20 consumers"),
         ("{host: h, chunk_interval: 1m}", "from 1h"), ("{host: h, retention: 2h}", "chunk_interval"),
         ("{host: h, compress_after: 9000h}", "shorter than retention"), ("{host: h, sslmode: on}", "sslmode"),
-        ("{host: h, circuit_breaker: {}}", "unknown key"), ("{host: h, schema: ''}", "schema name"),
+        ("{host: h, circuit_braker: {}}", "unknown key"), ("{host: h, schema: ''}", "schema name"),
     ])
     func mistakesAreNamedAndNeverQuoteThePassword(yaml: String, message: String) throws {
         let problems = try config(yaml).problems

@@ -98,6 +98,13 @@ import Testing
         #expect(budget.usedBytes == 0)
     }
 
+    @Test func whatNobodyTakesIsReturnedToTheSuccessor() async throws {
+        let processor = processor(SpanRecorder(refusing: full))
+        _ = processor.consume(try traceRequest([SpanName(1, 1), SpanName(2, 1), SpanName(1, 2)]))
+        let left = await processor.retire(deadline: .now + .milliseconds(30))
+        #expect(left.flatMap(names) == [SpanName(1, 1), SpanName(1, 2), SpanName(2, 1)])
+    }
+
     /// Threads bring spans of the same traces, the timer and evictions take them out, the next stage refuses now and then.
     @Test func manyThreadsLoseAndDoubleNothing() async throws {
         let next = SpanRecorder()

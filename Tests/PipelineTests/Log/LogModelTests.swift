@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct LogModelTests {
     /// Cases run each time; `LOG_MODEL_CASES` and `LOG_MODEL_SEED` ask for more, or for one again.
-    private static let casesDefault = 400
+    private static let casesDefault = 1_000
 
     private static func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 

@@ -1,4 +1,6 @@
+import Dispatch
 import SelfTelemetry
+import Synchronization
 import Testing
 @testable import Pipeline
 
@@ -56,5 +58,60 @@ import Testing
             await again.close()
         }
         #expect(directory.segments.count == 1)
+    }
+
+    /// Waits until the files say how many requests of the first segment are released.
+    private func writtenReleases(atLeast count: Int) -> Int {
+        let deadline = ContinuousClock.now + patience
+        var found = 0
+        while found < count, ContinuousClock.now < deadline {
+            let inspection = LogInspection.read(directory: directory.path, keepsRecords: false)
+            found = inspection?.segments.first?.readers.first?.releasedRequests ?? 0
+        }
+        return found
+    }
+
+    @Test func releasesAreWrittenWithoutACloseWhetherTheLogIsIdleOrBusy() async {
+        let timing = LogTiming(releaseInterval: .milliseconds(1))
+        let log = WriteAheadLog.make(settings(directory.path), timing: timing)
+        log.openAndWait()
+        for index in 0..<3 { _ = log.append([UInt8(index)]) }
+        _ = log.take(1, reader: 0)
+        #expect(writtenReleases(atLeast: 1) == 1)
+        _ = log.take(2, reader: 0)
+        #expect(writtenReleases(atLeast: 2) == 2)
+
+        // Each answer brings the next request, so that there is never none to write.
+        let busy = BusyCaller(log)
+        busy.send(100)
+        _ = log.take(3, reader: 0)
+        #expect(writtenReleases(atLeast: 3) == 3)
+        busy.stop()
+        await log.close()
+    }
+}
+
+/// Always has a request on its way.
+private final class BusyCaller: Sendable {
+    private let log: WriteAheadLog
+    private let stopped = Atomic<Bool>(false)
+    private let ended = DispatchSemaphore(value: 0)
+
+    init(_ log: WriteAheadLog) { self.log = log }
+
+    func send(_ number: UInt64) {
+        let payload = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+        payload.storeBytes(of: number, as: UInt64.self)
+        let owned = UInt(bitPattern: payload.baseAddress)
+        log.append(LogRequest(signal: .traces, receivedUnixNano: 1, payload: UnsafeRawBufferPointer(payload))) { [self] outcome in
+            UnsafeMutableRawPointer(bitPattern: owned)?.deallocate()
+            guard case .durable = outcome else { return _ = ended.signal() }
+            if stopped.load(ordering: .relaxed) { ended.signal() } else { send(number + 1) }
+        }
+    }
+
+    func stop() {
+        stopped.store(true, ordering: .relaxed)
+        ended.wait()
     }
 }
