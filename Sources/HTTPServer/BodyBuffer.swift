@@ -5,6 +5,8 @@ struct BodyBuffer {
     fileprivate(set) var start: UnsafeMutableRawPointer?
     fileprivate(set) var capacity = 0
     fileprivate(set) var count = 0
+    /// Came out of the pool: its memory is resident beyond `count`, which is all that the byte budget knows of.
+    fileprivate var isLent = false
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 }
@@ -24,6 +26,9 @@ final class BodyBufferPool {
     private let keptBytesMax: Int
     @exclusivity(unchecked) private var free: [BodyBuffer] = []
     private var freeBytes = 0
+    /// Capacity of the buffers that were used before and are in use again. They count against `keptBytesMax` too: otherwise a thousand
+    /// slow bodies could each hold a large buffer that the byte budget does not know of.
+    private var lentBytes = 0
     /// The fewest free buffers since the last `trim`: that many were not needed.
     private var unneeded = 0
 
@@ -52,7 +57,8 @@ final class BodyBufferPool {
     func recycle(_ buffer: inout BodyBuffer) {
         guard buffer.start != nil else { return }
         buffer.count = 0
-        if freeBytes + buffer.capacity > keptBytesMax {
+        release(&buffer)
+        if freeBytes + lentBytes + buffer.capacity > keptBytesMax {
             Glibc.free(buffer.start)
         } else {
             free.append(buffer)
@@ -72,16 +78,26 @@ final class BodyBufferPool {
         unneeded = free.count
     }
 
+    /// The buffer is no longer one of the pool's.
+    private func release(_ buffer: inout BodyBuffer) {
+        if buffer.isLent { lentBytes -= buffer.capacity }
+        buffer.isLent = false
+    }
+
     private func grow(_ buffer: inout BodyBuffer, to length: Int) {
         if buffer.start == nil, let kept = free.popLast() {
             freeBytes -= kept.capacity
             unneeded = min(unneeded, free.count)
-            buffer = kept
-            if kept.capacity >= length { return }
+            if kept.capacity >= length {
+                lentBytes += kept.capacity
+                buffer = kept
+                buffer.isLent = true
+                return
+            }
             // Nothing to keep: a plain free and malloc spare realloc's copy.
             Glibc.free(kept.start)
-            buffer = BodyBuffer()
         }
+        release(&buffer)
         let capacity = max(length, Self.smallest)
         guard let start = realloc(buffer.start, capacity) else { preconditionFailure("out of memory for a request body") }
         buffer.start = start

@@ -39,6 +39,31 @@ struct BufferTests {
         pool.recycle(&buffer)
     }
 
+    @Test func `buffers that are used again count against what is kept`() {
+        let pool = BodyBufferPool(keptBytesMax: 20_000)
+        var first = BodyBuffer()
+        var second = BodyBuffer()
+        pool.reserve(15_000, in: &first)
+        pool.recycle(&first)
+        pool.reserve(5, in: &first)
+        #expect(first.capacity == 15_000)
+        // Lent, so that another of its size is not kept beside it.
+        pool.reserve(15_000, in: &second)
+        pool.recycle(&second)
+        pool.reserve(5, in: &second)
+        #expect(second.capacity < 15_000)
+        pool.recycle(&first)
+        pool.reserve(5, in: &first)
+        #expect(first.capacity == 15_000)
+        // Grown, it is an ordinary one.
+        pool.reserve(18_000, in: &first)
+        pool.recycle(&second)
+        pool.reserve(5, in: &second)
+        #expect(second.capacity == 4096)
+        pool.recycle(&first)
+        pool.recycle(&second)
+    }
+
     @Test func `a declared length is not believed beyond a megabyte`() {
         let pool = BodyBufferPool(keptBytesMax: HTTPLimits().pooledBodyBytesMax)
         var buffer = BodyBuffer()

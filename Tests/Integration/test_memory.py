@@ -94,7 +94,8 @@ def test_resident_memory_stays_near_the_limit_while_nothing_is_exported(postgres
     # And it recovers by itself, with all it had taken.
     relay.open()
     wait_until(lambda: http_export(daemon.ports.http, otlp.request([{"name": "afterwards"}])).status == 200, 60, "requests are taken")
-    wait_until(lambda: count(postgres) == accepted + 1, 60, "what was accepted is stored")
+    # Requests that were cut off may have been taken after `accepted` was read.
+    wait_until(lambda: count(postgres) == daemon.metric("otelcol_receiver_accepted_spans") > accepted, 60, "what was accepted is stored")
     wait_until(lambda: daemon.metric("collector_memory_used_bytes") < MIB, 20, "the budget is free again")
 
 

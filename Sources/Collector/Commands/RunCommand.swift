@@ -13,7 +13,7 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         // A peer or log reader that has gone is an error of that write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
-        SystemAllocator.useOneArena()
+        SystemAllocator.configure()
         try await CommandFailure.report {
             let source = options.source
             let configuration: LoadedConfiguration
