@@ -134,6 +134,7 @@ def test_health_tells_status_uptime_and_components(sqlite, start):
 
 def test_first_log_lines_tell_where_to_point_an_sdk(sqlite, start):
     daemon = start(sqlite)
+    wait_until(lambda: "data goes to" in daemon.log(), what="the last of the first lines")
     lines = daemon.log()
     assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{daemon.ports.grpc}" in lines
     assert f"http://127.0.0.1:{daemon.ports.http}" in lines and str(sqlite.path) in lines
