@@ -55,6 +55,12 @@ let package = Package(
         module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
         module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "GenAI",
+            dependencies: [
+                "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log"),
+            ],
+            resources: [.embedInCode("Pricing/prices.yaml")], swiftSettings: strict),
         module(
             "OTLPReceiver",
             [
@@ -70,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "Collector",
             dependencies: [
-                "Configuration", "Exporters", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "SelfTelemetry",
+                "Configuration", "Exporters", "GenAI", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "SelfTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -83,6 +89,9 @@ let package = Package(
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
         tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
         tests("PipelineTests", ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry"]),
+        tests(
+            "GenAITests",
+            ["Configuration", "GenAI", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",
