@@ -69,7 +69,8 @@ enum Request {
         for attribute in span.attributes { bytes += self.attribute(9, attribute) }
         for event in span.events {
             bytes += field(
-                11, fixed(1, span.start + event.afterNano) + field(2, Array(event.name.utf8))
+                11,
+                fixed(1, span.start + event.afterNano) + field(2, Array(event.name.utf8))
                     + event.attributes.flatMap { attribute(3, $0) })
         }
         return bytes

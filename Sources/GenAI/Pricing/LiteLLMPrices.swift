@@ -22,6 +22,7 @@ enum LiteLLMPrices {
                 guard layer.count < GenAILimits.pricesMax else { throw Refused(problem: "more than \(GenAILimits.pricesMax) models") }
                 guard case .object = try scanner.value() else { throw Refused(problem: "'\(shortened(name))': expected an object") }
                 let model = try Model(name: name, &scanner)
+                if let problem = model.problem { throw Refused(problem: problem) }
                 if let price = model.price { layer[name] = price }
             }
             try scanner.finish()
@@ -41,6 +42,7 @@ enum LiteLLMPrices {
         private var tiers: [Int64: ModelPrice.Rates] = [:]
         private var list: [ModelPrice.Tier] = []
         private let name: String
+        private var noted: String?
 
         private enum Rate: String, CaseIterable {
             case input = "input_cost_per_token"
@@ -60,7 +62,7 @@ enum LiteLLMPrices {
             }
         }
 
-        init(name: String, _ scanner: inout JSONScanner) throws {
+        init(name: String, _ scanner: inout JSONScanner) throws(JSONScanError) {
             self.name = name
             while let jsonKey = try scanner.nextKey() {
                 let key = LiteLLMPrices.string(jsonKey)
@@ -77,9 +79,14 @@ enum LiteLLMPrices {
             }
         }
 
+        private var isPricedByTokens: Bool { name != "sample_spec" && mode.map(LiteLLMPrices.modes.contains) ?? true }
+
+        /// What refuses the file: only of models that are priced by tokens, since others may mean other things by the same keys.
+        var problem: String? { isPricedByTokens ? noted : nil }
+
         /// Nil for models that are not priced by tokens.
         var price: ModelPrice? {
-            guard name != "sample_spec", mode.map(LiteLLMPrices.modes.contains) ?? true else { return nil }
+            guard isPricedByTokens else { return nil }
             var price = ModelPrice()
             price.base = base
             price.tiers = tiers.map { ModelPrice.Tier(above: $0.key, rates: $0.value) }.filter { !$0.rates.isEmpty }
@@ -105,10 +112,16 @@ enum LiteLLMPrices {
         }
 
         /// `tiered_pricing`: objects with `range: [low, high]` and rates.
-        private mutating func readList(_ scanner: inout JSONScanner) throws {
-            guard case .array = try scanner.value() else { throw wrong("tiered_pricing", "expected a list") }
+        private mutating func readList(_ scanner: inout JSONScanner) throws(JSONScanError) {
+            switch try scanner.value() {
+            case .array: break
+            case .object:
+                while try scanner.nextKey() != nil { try scanner.skip() }
+                return note("tiered_pricing", "is no list")
+            case .string, .number, .bool, .null: return note("tiered_pricing", "is no list")
+            }
             while try scanner.nextElement() {
-                guard case .object = try scanner.value() else { throw wrong("tiered_pricing", "expected a list of objects") }
+                guard case .object = try scanner.value() else { throw .malformed }
                 var low: Double?
                 var rates = ModelPrice.Rates()
                 while let jsonKey = try scanner.nextKey() {
@@ -122,43 +135,41 @@ enum LiteLLMPrices {
                     }
                 }
                 guard let low, let above = TolerantNumber.count(low.rounded(.down)) else {
-                    throw wrong("tiered_pricing", "range is missing")
+                    note("tiered_pricing", "has no range of two ascending numbers")
+                    continue
                 }
-                guard list.count < GenAILimits.tiersMax else { throw wrong("tiered_pricing", "more than \(GenAILimits.tiersMax) tiers") }
+                if list.count >= GenAILimits.tiersMax { note("tiered_pricing", "has more than \(GenAILimits.tiersMax) tiers") }
                 list.append(ModelPrice.Tier(above: above, rates: rates))
             }
         }
 
-        private func readRange(_ scanner: inout JSONScanner) throws -> Double? {
-            guard case .array = try scanner.value() else { throw wrong("tiered_pricing.range", "expected two numbers") }
-            var numbers: [Double] = []
-            while try scanner.nextElement() {
-                guard let number = try Self.number(&scanner), number >= 0, numbers.count < 2 else {
-                    throw wrong("tiered_pricing.range", "expected two numbers")
-                }
-                numbers.append(number)
-            }
-            guard numbers.count == 2, numbers[0] <= numbers[1] else {
-                throw wrong("tiered_pricing.range", "expected two ascending numbers")
-            }
-            return numbers[0]
+        private func readRange(_ scanner: inout JSONScanner) throws(JSONScanError) -> Double? {
+            guard case .array = try scanner.value() else { throw .malformed }
+            var numbers: [Double?] = []
+            while try scanner.nextElement() { numbers.append(Self.number(try Self.scalar(&scanner))) }
+            guard numbers.count == 2, let low = numbers[0], let high = numbers[1], low >= 0, low <= high else { return nil }
+            return low
         }
 
         /// Nil for null, which LiteLLM writes for "not known".
-        private func price(_ key: String, _ scanner: inout JSONScanner) throws -> Double? {
+        private mutating func price(_ key: String, _ scanner: inout JSONScanner) throws(JSONScanError) -> Double? {
             let scalar = try Self.scalar(&scanner)
             if case .null = scalar { return nil }
-            guard let number = Self.number(scalar) else { throw wrong(key, "is no number") }
-            guard number >= 0 else { throw wrong(key, "is negative") }
-            guard number <= GenAILimits.pricePerTokenMaxUSD else { throw wrong(key, "is more than a dollar per token") }
+            guard let number = Self.number(scalar) else {
+                note(key, "is no number")
+                return nil
+            }
+            if number < 0 { note(key, "is negative") }
+            if number > GenAILimits.pricePerTokenMaxUSD { note(key, "is more than a dollar per token") }
             return number
         }
 
-        private func wrong(_ key: String, _ problem: String) -> Refused {
-            Refused(problem: "'\(LiteLLMPrices.shortened(name))': \(key) \(problem)")
+        /// Only the first problem is kept.
+        private mutating func note(_ key: String, _ text: String) {
+            if noted == nil { noted = "'\(LiteLLMPrices.shortened(name))': \(key) \(text)" }
         }
 
-        private static func scalar(_ scanner: inout JSONScanner) throws -> JSONScanner.Value {
+        private static func scalar(_ scanner: inout JSONScanner) throws(JSONScanError) -> JSONScanner.Value {
             let value = try scanner.value()
             switch value {
             case .object: while try scanner.nextKey() != nil { try scanner.skip() }
@@ -167,8 +178,6 @@ enum LiteLLMPrices {
             }
             return value
         }
-
-        private static func number(_ scanner: inout JSONScanner) throws -> Double? { number(try scalar(&scanner)) }
 
         private static func number(_ value: JSONScanner.Value) -> Double? {
             switch value {

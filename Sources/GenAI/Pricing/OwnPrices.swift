@@ -30,7 +30,7 @@ enum OwnPrices {
                 price.tiers.append(ModelPrice.Tier(above: Int64(tokens), rates: rates(tier)))
             }
             price.tiers.sort { $0.above < $1.above }
-            if price.base.input == nil, price.base.output == nil { model.problem("needs a price: input, output or both") }
+            if !model.has("input"), !model.has("output") { model.problem("needs a price: input, output or both") }
             layer[name] = price
         }
         return layer
@@ -53,14 +53,14 @@ enum OwnPrices {
         do throws(ConfigurationError) {
             section = try ConfigSection(yaml: yaml, path: "", file: file)
         } catch {
-            throw PriceFileError(file, error.problems.first.map { "\($0.location): \($0.message)" } ?? "is no YAML")
+            throw error.problems.first.map { PriceFileError(located: $0.description) } ?? PriceFileError(file, "is no YAML")
         }
         guard let models = section.section("models") else {
-            throw PriceFileError(file, section.problemMessages.first ?? "has no 'models'")
+            throw section.problemMessages.first.map(PriceFileError.init(located:)) ?? PriceFileError(file, "has no 'models'")
         }
         let layer = read(models)
         section.finish()
-        if let problem = section.problemMessages.first { throw PriceFileError(file, problem) }
+        if let problem = section.problemMessages.first { throw PriceFileError(located: problem) }
         return layer
     }
 

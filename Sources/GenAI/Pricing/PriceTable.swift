@@ -28,4 +28,9 @@ public struct PriceFileError: Error, Equatable, CustomStringConvertible {
     init(_ file: String, _ problem: String) {
         description = "\(file): \(problem)"
     }
+
+    /// A problem that says its file itself.
+    init(located problem: String) {
+        description = problem
+    }
 }
