@@ -38,11 +38,11 @@ struct DuplicateCalls: ~Copyable {
     private mutating func sameResponse(_ calls: [Call]) {
         clearSlots(calls.count)
         for (index, call) in calls.enumerated() where call.responseID.count > 0 {
-            let key = ModelKey(provider: call.responseID, model: WireBytes(start: nil, count: 0)).hashValue
-            var slot = place(UInt64(bitPattern: Int64(key)) ^ call.span.traceID.low)
+            let key = ModelKey(provider: call.responseID, model: WireBytes(start: nil, count: 0)).first
+            var slot = place(key ^ call.span.traceID.low)
             while slots[slot] != 0 {
                 let other = Int(slots[slot]) - 1
-                if calls[other].span.traceID == call.span.traceID, calls[other].responseID.elementsEqual(call.responseID) {
+                if calls[other].span.traceID == call.span.traceID, calls[other].responseID.equals(call.responseID) {
                     join(other, index, calls)
                     break
                 }
@@ -120,7 +120,7 @@ struct DuplicateCalls: ~Copyable {
 
     /// Equal, or equal but for a date or version: one side often knows only what was asked for.
     private static func isSameModel(_ one: WireBytes, _ other: WireBytes) -> Bool {
-        if one.elementsEqual(other) { return true }
+        if one.equals(other) { return true }
         guard one.count != other.count, one.count <= GenAILimits.nameBytesMax, other.count <= GenAILimits.nameBytesMax else { return false }
         let (short, long) = one.count < other.count ? (one, other) : (other, one)
         guard short.count > 0, long.starts(with: short) else { return false }

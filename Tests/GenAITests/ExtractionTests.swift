@@ -11,30 +11,30 @@ import Testing
         for column in Vocabulary.Column.allCases {
             #expect(vocabulary.bit(column) == number)
             for key in column.keys {
-                #expect(vocabulary.number(of: key.bytes) == number, "\(key)")
+                #expect(vocabulary.index.number(of: key.bytes) == number, "\(key)")
                 number += 1
                 for position in 0..<key.utf8CodeUnitCount {
                     var changed = Array(key.bytes)
                     changed[position] ^= 1
-                    #expect(changed.withUnsafeBytes { vocabulary.number(of: $0) } != number - 1)
+                    #expect(changed.withUnsafeBytes { vocabulary.index.number(of: $0) } != number - 1)
                 }
                 let shorter = Array(key.bytes.dropLast())
-                #expect(shorter.withUnsafeBytes { vocabulary.number(of: $0) } != number - 1)
+                #expect(shorter.withUnsafeBytes { vocabulary.index.number(of: $0) } != number - 1)
             }
         }
     }
 
     @Test(arguments: [
-        ("gen_ai.prompt.0.content", Vocabulary.Indexed.prompt), ("gen_ai.completion.12.role", Vocabulary.Indexed.completion),
-        ("llm.input_messages.1.message.content", Vocabulary.Indexed.inputMessages),
-        ("llm.output_messages.0.message.role", Vocabulary.Indexed.outputMessages),
-        ("llm.prompts.0.prompt.text", Vocabulary.Indexed.prompts), ("llm.choices.0.completion.text", Vocabulary.Indexed.choices),
-        ("embedding.embeddings.3.embedding.text", Vocabulary.Indexed.embeddings),
+        ("gen_ai.prompt.0.content", GenAIIndexedFamily.prompt), ("gen_ai.completion.12.role", GenAIIndexedFamily.completion),
+        ("llm.input_messages.1.message.content", GenAIIndexedFamily.inputMessages),
+        ("llm.output_messages.0.message.role", GenAIIndexedFamily.outputMessages),
+        ("llm.prompts.0.prompt.text", GenAIIndexedFamily.prompts), ("llm.choices.0.completion.text", GenAIIndexedFamily.choices),
+        ("embedding.embeddings.3.embedding.text", GenAIIndexedFamily.embeddings),
         ("embedding.embeddings.3.embedding.vector", 0), ("gen_ai.prompt.x.content", 0), ("gen_ai.prompt.1", 0),
         ("gen_ai.prompt.1.", 0), ("gen_ai.prompt_tokens", 0), ("llm.input_messages.1.content", 0), ("gen_ai.prompt.1234567.content", 0),
     ])
     func indexedKeysBelongToTheirFamily(_ key: String, _ family: UInt8) {
-        #expect(Array(key.utf8).withUnsafeBytes { Vocabulary.Indexed.family(of: $0) } == family)
+        #expect(Array(key.utf8).withUnsafeBytes { GenAIIndexedFamily.family(of: $0) } == family)
     }
 
     @Test(arguments: [

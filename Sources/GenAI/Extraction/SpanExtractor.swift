@@ -26,7 +26,7 @@ struct SpanExtractor: ~Copyable {
     private static let providersMax = 8
 
     init() {
-        values = .allocate(capacity: Vocabulary.keysMax)
+        values = .allocate(capacity: AttributeKeyIndex.keysMax)
     }
 
     deinit {
@@ -36,20 +36,9 @@ struct SpanExtractor: ~Copyable {
     /// Nil when the span is no LLM call and names neither user nor session.
     @inline(__always)
     mutating func extract(_ span: SpanView, in batch: TraceBatch) -> Found? {
-        present = 0
-        indexed = 0
-        for attribute in span.attributes {
-            let key = attribute.key
-            if let number = vocabulary.number(of: key) {
-                let bit: Vocabulary.Mask = 1 << Vocabulary.Mask(truncatingIfNeeded: number)
-                if present & bit == 0 {
-                    (values + number).initialize(to: attribute.value)
-                    present |= bit
-                }
-            } else {
-                indexed |= Vocabulary.Indexed.family(of: key)
-            }
-        }
+        let scanned = vocabulary.index.scan(span.attributes, into: values)
+        present = scanned.present
+        indexed = scanned.indexed
         return present == 0 && indexed == 0 ? nil : found(span, batch)
     }
 
@@ -158,7 +147,7 @@ struct SpanExtractor: ~Copyable {
     }
 
     private mutating func verdict(_ name: WireBytes) -> Providers.Verdict {
-        for known in providers where known.name.elementsEqual(name) { return known.verdict }
+        for known in providers where known.name.equals(name) { return known.verdict }
         let verdict = Providers.verdict(name)
         if providers.count < Self.providersMax { providers.append((name, verdict)) }
         return verdict
@@ -243,24 +232,24 @@ struct SpanExtractor: ~Copyable {
         record.outputSource = output ?? .none
         // Gathered content stands between `prompt` and `entity`.
         if input.map({ $0.rawValue > GenAIContentSource.prompt.rawValue }) ?? true {
-            if indexed & Vocabulary.Indexed.prompt != 0 {
+            if indexed & GenAIIndexedFamily.prompt != 0 {
                 record.inputSource = .indexedPrompt
-            } else if indexed & Vocabulary.Indexed.inputMessages != 0 {
+            } else if indexed & GenAIIndexedFamily.inputMessages != 0 {
                 record.inputSource = .indexedMessages
-            } else if indexed & Vocabulary.Indexed.prompts != 0 {
+            } else if indexed & GenAIIndexedFamily.prompts != 0 {
                 record.inputSource = .indexedTexts
-            } else if indexed & Vocabulary.Indexed.embeddings != 0 {
+            } else if indexed & GenAIIndexedFamily.embeddings != 0 {
                 record.inputSource = .embeddings
             } else if events?.hasInput ?? false {
                 record.inputSource = .events
             }
         }
         if output.map({ $0.rawValue > GenAIContentSource.prompt.rawValue }) ?? true {
-            if indexed & Vocabulary.Indexed.completion != 0 {
+            if indexed & GenAIIndexedFamily.completion != 0 {
                 record.outputSource = .indexedPrompt
-            } else if indexed & Vocabulary.Indexed.outputMessages != 0 {
+            } else if indexed & GenAIIndexedFamily.outputMessages != 0 {
                 record.outputSource = .indexedMessages
-            } else if indexed & Vocabulary.Indexed.choices != 0 {
+            } else if indexed & GenAIIndexedFamily.choices != 0 {
                 record.outputSource = .indexedTexts
             } else if events?.hasOutput ?? false {
                 record.outputSource = .events

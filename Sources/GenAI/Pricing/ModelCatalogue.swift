@@ -3,7 +3,8 @@ import Synchronization
 
 /// A provider's model as spans name it, by two hashes: what everything remembered about models is looked up by.
 struct ModelKey: Hashable, Sendable {
-    private let first: UInt64
+    /// One of the hashes, for tables of one's own.
+    let first: UInt64
     private let second: UInt64
 
     /// Seeded per process, so that nobody can make two names meet.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The attribute that names the user. Order: GenAI contract, column user_id.
 public enum GenAIUserSource: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case none
@@ -172,6 +174,12 @@ extension WireBytes {
     @inline(__always)
     public func begins(with text: StaticString) -> Bool {
         count >= text.utf8CodeUnitCount && WireBytes(rebasing: self[..<text.utf8CodeUnitCount]).matches(text)
+    }
+
+    @inline(__always)
+    public func equals(_ other: WireBytes) -> Bool {
+        guard count == other.count, let one = baseAddress, let two = other.baseAddress else { return count == 0 && other.count == 0 }
+        return memcmp(one, two, count) == 0
     }
 
     @inline(__always)

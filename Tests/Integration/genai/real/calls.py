@@ -10,7 +10,8 @@ INSTRUMENTATION, PROVIDER, OTLP = sys.argv[1:]
 os.environ.update({
     "OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k", "OPENAI_BASE_URL": f"{PROVIDER}/v1", "ANTHROPIC_BASE_URL": PROVIDER,
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only", "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
-    "LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk", "LANGFUSE_HOST": "http://127.0.0.1:9", "LANGFUSE_BASE_URL": "http://127.0.0.1:9",
+    "LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk", "LANGFUSE_HOST": "http://127.0.0.1:9",
+    "LANGFUSE_BASE_URL": "http://127.0.0.1:9",
     "TRACELOOP_TRACE_CONTENT": "true"})
 
 from opentelemetry import trace  # noqa: E402
