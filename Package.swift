@@ -40,11 +40,14 @@ let package = Package(
     ],
     targets: [
         system("CDeflate", "libdeflate", "libdeflate-dev"),
+        system("CISAL", "libisal", "libisal-dev"),
         system("CLibPQ", "libpq", "libpq-dev"),
+        .systemLibrary(name: "CMalloc"),
         system("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
         system("COpenSSL", "libcrypto", "libssl-dev"),
         system("CProtobufC", "libprotobuf-c", "libprotobuf-c-dev"),
         system("CSQLite", "sqlite3", "libsqlite3-dev"),
+        system("CXXHash", "libxxhash", "libxxhash-dev"),
         system("CZstd", "libzstd", "libzstd-dev"),
         .target(name: "COTLP", dependencies: ["CProtobufC"]),
         .target(name: "CSIMDJSON", cxxSettings: [.define("NDEBUG")], linkerSettings: [.linkedLibrary("simdjson")]),
@@ -54,7 +57,9 @@ let package = Package(
         module("Crypto", ["COpenSSL"]),
         module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
-        module("Pipeline", ["Configuration", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
+        module(
+            "Pipeline",
+            ["Configuration", "OTLPWire", "SelfTelemetry", "CISAL", "CMalloc", "CXXHash", .product(name: "Logging", package: "swift-log")]),
         .target(
             name: "GenAI",
             dependencies: [
@@ -88,7 +93,9 @@ let package = Package(
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
         tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
-        tests("PipelineTests", ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry"]),
+        tests(
+            "PipelineTests",
+            ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests(
             "GenAITests",
             ["Configuration", "GenAI", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
