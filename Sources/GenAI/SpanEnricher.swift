@@ -3,10 +3,10 @@ import Pipeline
 
 /// Enriches the spans of requests, one request after another: extraction, doubles, prices, counts. One per batch and thread.
 struct SpanEnricher: ~Copyable {
-    /// An LLM call that was found, until its request is done.
+    /// An LLM call that was found, until its request is done: its record lies in the request's memory already.
     private struct Pending {
-        let index: Int
-        var found: SpanExtractor.Found
+        let record: UnsafeMutablePointer<GenAIRecord>
+        let excludesCached: Bool
     }
 
     /// Sums of one model's calls, to be added to its counters once.
@@ -59,23 +59,20 @@ struct SpanEnricher: ~Copyable {
         calls.removeAll(keepingCapacity: true)
         for index in slice.range {
             let span = batch[index]
-            guard let found = extractor.extract(span, in: batch) else { continue }
-            guard found.record.isCall else {
-                if !batch.attach(found.record, toSpanAt: index) { skipped += 1 }
+            guard var found = extractor.extract(span, in: batch) else { continue }
+            found.record.contentBytesMax = UInt32(truncatingIfNeeded: config.contentBytesMax)
+            guard let record = batch.attach(found.record, toSpanAt: index) else {
+                skipped += 1
                 continue
             }
-            pending.append(Pending(index: index, found: found))
+            guard found.record.isCall else { continue }
+            pending.append(Pending(record: record, excludesCached: found.excludesCached))
             calls.append(
                 DuplicateCalls.Call(
                     span: span, model: found.record.model, responseID: found.responseID, hasUsage: found.record.hasUsage))
         }
         dropDoubles()
-        for place in pending.indices {
-            var found = pending[place].found
-            price(&found)
-            found.record.contentBytesMax = UInt32(truncatingIfNeeded: config.contentBytesMax)
-            if !batch.attach(found.record, toSpanAt: pending[place].index) { skipped += 1 }
-        }
+        for call in pending { price(&call.record.pointee, excludesCached: call.excludesCached) }
         return config.captureContent || leaveOutContent(slice)
     }
 
@@ -83,25 +80,25 @@ struct SpanEnricher: ~Copyable {
         guard calls.count > 1 else { return }
         var dropped: [Int] = []
         doubles.find(calls) { dropped.append($0) }
-        for place in dropped { pending[place].found.record.clearUsage() }
+        for place in dropped { pending[place].record.pointee.clearUsage() }
         if !dropped.isEmpty { metrics.duplicateSpans.add(dropped.count) }
     }
 
-    private mutating func price(_ found: inout SpanExtractor.Found) {
-        let place = sum(found.record)
+    private mutating func price(_ record: inout GenAIRecord, excludesCached: Bool) {
+        let place = sum(record)
         var usage = TokenUsage()
-        usage.prompt = found.record.promptTokens ?? 0
-        usage.completion = found.record.completionTokens ?? 0
-        usage.cached = found.record.cachedTokens ?? 0
-        usage.cacheWrite = found.record.cacheWriteTokens ?? 0
-        usage.reasoning = found.record.reasoningTokens ?? 0
-        usage.excludesCached = found.excludesCached
-        let hasTokens = found.record.promptTokens != nil || found.record.completionTokens != nil
-        if found.record.totalCostUSD == nil, hasTokens {
+        usage.prompt = record.promptTokens ?? 0
+        usage.completion = record.completionTokens ?? 0
+        usage.cached = record.cachedTokens ?? 0
+        usage.cacheWrite = record.cacheWriteTokens ?? 0
+        usage.reasoning = record.reasoningTokens ?? 0
+        usage.excludesCached = excludesCached
+        let hasTokens = record.promptTokens != nil || record.completionTokens != nil
+        if record.totalCostUSD == nil, hasTokens {
             if let cost = sums[place].model.price?.cost(of: usage) {
-                found.record.promptCostUSD = cost.prompt
-                found.record.completionCostUSD = cost.completion
-                found.record.totalCostUSD = cost.total
+                record.promptCostUSD = cost.prompt
+                record.completionCostUSD = cost.completion
+                record.totalCostUSD = cost.total
             } else {
                 sums[place].unpriced += 1
             }
@@ -110,7 +107,7 @@ struct SpanEnricher: ~Copyable {
         // Only absurd counts, `GenAILimits.tokensMax` each, overflow; counters wrap as well.
         sums[place].promptTokens &+= Int(usage.prompt)
         sums[place].completionTokens &+= Int(usage.completion)
-        sums[place].costUSD += found.record.totalCostUSD ?? 0
+        sums[place].costUSD += record.totalCostUSD ?? 0
     }
 
     /// The place in `sums` of the call's model.

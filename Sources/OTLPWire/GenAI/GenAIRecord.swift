@@ -100,18 +100,20 @@ extension SpanView {
 
 /// For a stage that adds to the spans of a batch: only while the batch has one owner, before it is handed on.
 extension TraceBatch {
-    /// Lays `record` beside the span. False, with nothing changed, when the arena is at its cap.
-    public func attach(_ genAI: GenAIRecord, toSpanAt index: Int) -> Bool {
+    /// Lays the record beside the span, where the caller may go on writing it; nil, with nothing changed, when the arena is at its
+    /// cap.
+    public func attach(_ genAI: GenAIRecord, toSpanAt index: Int) -> UnsafeMutablePointer<GenAIRecord>? {
         precondition(index >= 0 && index < spanCount)
         let span = UnsafeMutablePointer(mutating: spans) + index
         if let known = span.pointee.genAI {
-            UnsafeMutablePointer(mutating: known).pointee = genAI
-            return true
+            let record = UnsafeMutablePointer(mutating: known)
+            record.pointee = genAI
+            return record
         }
-        guard let record = addToArena({ $0.allocate(GenAIRecord.self, count: 1) }) else { return false }
+        guard let record = addToArena({ $0.allocate(GenAIRecord.self, count: 1) }) else { return nil }
         record.initialize(to: genAI)
         span.pointee.genAI = UnsafePointer(record)
-        return true
+        return record
     }
 
     /// A copy of `bytes` that lives as long as the batch; nil when the arena is at its cap.
