@@ -60,6 +60,12 @@ let package = Package(
         module(
             "Pipeline",
             ["Configuration", "OTLPWire", "SelfTelemetry", "CISAL", "CMalloc", "CXXHash", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "GenAI",
+            dependencies: [
+                "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log"),
+            ],
+            resources: [.embedInCode("Pricing/prices.yaml")], swiftSettings: strict),
         module(
             "OTLPReceiver",
             [
@@ -75,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "Collector",
             dependencies: [
-                "Configuration", "Exporters", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "SelfTelemetry",
+                "Configuration", "Exporters", "GenAI", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "SelfTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -90,6 +96,9 @@ let package = Package(
         tests(
             "PipelineTests",
             ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
+        tests(
+            "GenAITests",
+            ["Configuration", "GenAI", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",

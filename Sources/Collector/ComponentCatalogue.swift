@@ -1,5 +1,6 @@
 import Configuration
 import Exporters
+import GenAI
 import OTLPReceiver
 import Pipeline
 
@@ -10,7 +11,8 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "groupbytrace": groupByTraceProcessor, "memory_limiter": memoryLimiterProcessor,
+        "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
+        "memory_limiter": memoryLimiterProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -88,6 +90,14 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
         BatchProcessor(
             id: id, settings: config.settings, next: next, registry: context.registry,
             logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func genAIProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = GenAIConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        GenAIProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }
 

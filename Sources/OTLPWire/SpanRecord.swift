@@ -36,6 +36,8 @@ struct SpanRecord: BitwiseCopyable {
     private(set) var droppedAttributesCount: UInt32 = 0
     private(set) var droppedEventsCount: UInt32 = 0
     private(set) var droppedLinksCount: UInt32 = 0
+    /// In the batch's arena; set by the GenAI stage.
+    var genAI: UnsafePointer<GenAIRecord>?
 
     var traceState: WireBytes { bytes(traceStateSlice) }
     var name: WireBytes { bytes(nameSlice) }
@@ -175,6 +177,41 @@ struct SpanRecord: BitwiseCopyable {
         attributesStart = UnsafeRawPointer(run)
         attributesBytes = UInt32(truncatingIfNeeded: written)
         attributeCount = kept
+    }
+
+    /// Removes what the closures say, by attribute key and event name, and counts it as dropped. Returns how much; nil, with nothing
+    /// changed, when the arena is at its cap.
+    mutating func leaveOut(attributes isAttribute: (WireBytes) -> Bool, events isEvent: (WireBytes) -> Bool, arena: MessageArena) -> Int? {
+        let attributesOut = AttributesView(message: attributes, field: OTLPField.Span.attributes).reduce(0) {
+            isAttribute($1.key) ? $0 + 1 : $0
+        }
+        let kept = (0..<Int(eventCount)).filter { !isEvent(EventView(event(at: $0)).name) }
+        let eventsOut = Int(eventCount) - kept.count
+        guard attributesOut + eventsOut > 0 else { return 0 }
+        guard let run = arena.allocate(Int(attributesBytes)), let index = arena.allocate(Slice.self, count: kept.count + Int(linkCount))
+        else { return nil }
+        var written = 0
+        var reader = WireReader(attributes)
+        var fieldStart = reader.position
+        while let field = try? reader.next() {
+            if !isAttribute(KeyValueView(field.bytes).key) {
+                memcpy(run + written, fieldStart, reader.position - fieldStart)
+                written += reader.position - fieldStart
+            }
+            fieldStart = reader.position
+        }
+        if let children {
+            for (place, event) in kept.enumerated() { (index + place).initialize(to: children[event]) }
+            for link in 0..<Int(linkCount) { (index + kept.count + link).initialize(to: children[Int(eventCount) + link]) }
+        }
+        attributesStart = UnsafeRawPointer(run)
+        attributesBytes = UInt32(truncatingIfNeeded: written)
+        attributeCount -= UInt32(truncatingIfNeeded: attributesOut)
+        eventCount = UInt32(truncatingIfNeeded: kept.count)
+        children = UnsafePointer(index)
+        droppedAttributesCount = UInt32(clamping: UInt64(droppedAttributesCount) + UInt64(attributesOut))
+        droppedEventsCount = UInt32(clamping: UInt64(droppedEventsCount) + UInt64(eventsOut))
+        return attributesOut + eventsOut
     }
 
     /// Events and links are few, but are asked for by number: an index of them costs a second look at the span's own fields.

@@ -59,9 +59,9 @@ public final class TraceBatch: @unchecked Sendable {
     /// Bytes this batch holds.
     public var byteCount: Int { arena.allocatedBytes }
 
-    private let arena: MessageArena
-    private let spans: UnsafePointer<SpanRecord>
-    private let account: (any ByteAccount)?
+    let arena: MessageArena
+    let spans: UnsafePointer<SpanRecord>
+    let account: (any ByteAccount)?
 
     private init(arena: MessageArena, index: SpanIndex, receivedUnixNano: UInt64, account: (any ByteAccount)?) {
         self.arena = arena

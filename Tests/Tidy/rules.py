@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "OTLPReceiver": {"Configuration", "HTTPServer", "OTLPWire", "Pipeline", "NIOCore", "CDeflate", "CZstd"},
     "OTLPWire": {"COTLP", "CProtobufC", "CSIMDJSON"},
     "Pipeline": {"Configuration", "OTLPWire", "CISAL", "CMalloc", "CXXHash"},
-    "GenAI": {"OTLPWire", "Pipeline"},
+    "GenAI": {"Configuration", "OTLPWire", "Pipeline"},
     "Redaction": {"OTLPWire", "Pipeline", "Crypto", "CRE2", "CHyperscan"},
     "Sampling": {"OTLPWire", "Pipeline"},
     "Exporters": {"Configuration", "OTLPWire", "Pipeline", "Crypto", "CLibPQ", "CSQLite", "CCurl", "CRDKafka"},
