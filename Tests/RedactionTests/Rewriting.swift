@@ -1,0 +1,2 @@
+import OTLPWire
+import Redaction
