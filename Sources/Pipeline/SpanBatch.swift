@@ -81,6 +81,11 @@ public struct SpanBatch: TelemetryBatch {
         for slice in slices { try slice.forEach(body) }
     }
 
+    /// Counts the bytes again, after a stage has written into the requests' arenas.
+    public mutating func recountBytes() {
+        byteCount = slices.reduce(0) { $0 + $1.batch.byteCount }
+    }
+
     public mutating func append(_ other: SpanBatch) {
         slices.append(contentsOf: other.slices)
         itemCount += other.itemCount
