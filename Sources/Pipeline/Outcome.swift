@@ -15,6 +15,7 @@ public enum Refusal: String, Sendable, Equatable, CaseIterable {
     case memoryLimit = "memory_limit"
     case shuttingDown = "shutting_down"
     case noPipeline = "no_pipeline"
+    case tooLarge = "too_large"
 
     public var message: String {
         switch self {
@@ -22,6 +23,7 @@ public enum Refusal: String, Sendable, Equatable, CaseIterable {
         case .memoryLimit: "the collector is at its memory limit"
         case .shuttingDown: "the collector is shutting down"
         case .noPipeline: "no pipeline is configured for this signal"
+        case .tooLarge: "the request takes too much memory once it is processed"
         }
     }
 }
