@@ -42,6 +42,7 @@ check: deps-test proto-check ## the quick checks alone: layout, imports, sizes, 
 	@$(PYTHON) -m pytest -q Tests/Tidy
 
 bench: deps-test build ## measure against Rotel and against plain COPY; writes Benchmarks/RESULTS.md
+	@Benchmarks/redaction
 	@Benchmarks/run
 
 proto: deps ## regenerate Sources/COTLP from proto/

@@ -1,14 +1,16 @@
 """OTLP trace payloads for benchmarks: realistic LLM traces (eight spans each, two of them LLM calls with prompt and answer),
 seeded, so that the same arguments give the same bytes. About 750 bytes of protobuf per span."""
-import base64
 import gzip
 import json
 import os
 import random
 import struct
+import sys
 
-from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts"))
+import otlp_samples  # noqa: E402  (how OTLP/JSON is written is said there)
 
 MODELS = [("openai", "gpt-4o-mini-2024-07-18"), ("openai", "gpt-4o-2024-08-06"),
           ("anthropic", "claude-3-5-sonnet-20241022"), ("aws.bedrock", "meta.llama3-1-70b-instruct-v1:0")]
@@ -125,28 +127,13 @@ def request(spans, seed, start_unix_nano):
     return result
 
 
-def _json(message):
-    """ProtoJSON with OTLP's exception: ids in hexadecimal."""
-    document = json_format.MessageToDict(message, use_integers_for_enums=True)
-
-    def fix(node):
-        for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
-            if key in ("traceId", "spanId", "parentSpanId"):
-                node[key] = base64.b64decode(child).hex()
-            else:
-                fix(child)
-
-    fix(document)
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
 def write(directory, spans, start_unix_nano):
     """Writes traces-N.pb, .grpc (the five-byte gRPC frame before it), .grpc.gz (gzip level 6) and .json for one request."""
     message = request(spans, 7, start_unix_nano)
     raw = message.SerializeToString()
     packed = gzip.compress(raw, 6, mtime=0)
     files = {"pb": raw, "grpc": struct.pack(">BI", 0, len(raw)) + raw, "grpc.gz": struct.pack(">BI", 1, len(packed)) + packed,
-             "json": _json(message)}
+             "json": otlp_samples.otlp_json(message, indent=None).encode()}
     for suffix, content in files.items():
         with open(os.path.join(directory, f"traces-{spans}.{suffix}"), "wb") as file:
             file.write(content)

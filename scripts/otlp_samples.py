@@ -113,8 +113,8 @@ def llm():
     return request
 
 
-def otlp_json(request):
-    """ProtoJSON with OTLP's exceptions: ids in hexadecimal, enums as numbers."""
+def otlp_json(request, indent=1):
+    """ProtoJSON with OTLP's exceptions: ids in hexadecimal, enums as numbers. In lines, or without any spaces (`indent=None`)."""
     document = json_format.MessageToDict(request, use_integers_for_enums=True)
 
     def fix(node):
@@ -125,7 +125,7 @@ def otlp_json(request):
                 fix(child)
 
     fix(document)
-    return json.dumps(document, indent=1)
+    return json.dumps(document, indent=indent, separators=None if indent else (",", ":"))
 
 
 def text(plain):

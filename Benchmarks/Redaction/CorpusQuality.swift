@@ -52,7 +52,7 @@ struct CorpusQuality {
             if isFound {
                 figures[label.kind, default: Figures()].found += 1
             } else {
-                misses.append("missed \(label.kind): \(String(decoding: text[label.place], as: UTF8.self)) in \(Self.around(text, label.place))")
+                misses.append("missed \(label.kind): \(Self.described(text, label.place))")
             }
         }
         for finding in findings {
@@ -64,13 +64,15 @@ struct CorpusQuality {
             if isRight {
                 figures[finding.kind, default: Figures()].right += 1
             } else {
-                misses.append("wrong \(finding.kind): \(String(decoding: text[finding.place], as: UTF8.self)) in \(Self.around(text, finding.place))")
+                misses.append("wrong \(finding.kind): \(Self.described(text, finding.place))")
             }
         }
     }
 
-    private static func around(_ text: [UInt8], _ place: Range<Int>) -> String {
-        String(decoding: text[max(0, place.lowerBound - 25)..<min(text.count, place.upperBound + 15)], as: UTF8.self)
+    /// A value with what stands around it: the corpus holds nobody's data.
+    private static func described(_ text: [UInt8], _ place: Range<Int>) -> String {
+        let around = text[max(0, place.lowerBound - 25)..<min(text.count, place.upperBound + 15)]
+        return "\(String(decoding: text[place], as: UTF8.self)) in \(String(decoding: around, as: UTF8.self))"
     }
 
     var overall: Figures {

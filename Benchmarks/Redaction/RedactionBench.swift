@@ -74,7 +74,10 @@ enum RedactionBench {
         }
         let perByte = best / Double(textBytes)
         let perSpan = best / Double(20 * batch.spanCount)
-        print("\(name): \(rounded(perByte)) ns per byte, \(rounded(perSpan)) ns per span; \(textBytes / 20 / batch.spanCount) bytes of text per span, \(found / 20) values found")
+        let bytesPerSpan = textBytes / 20 / batch.spanCount
+        print(
+            "\(name): \(rounded(perByte)) ns per byte, \(rounded(perSpan)) ns per span of \(bytesPerSpan) bytes of text;",
+            "\(found / 20) values found")
     }
 
     private static func search(

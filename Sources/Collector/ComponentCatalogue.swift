@@ -2,6 +2,7 @@ import Configuration
 import Exporters
 import OTLPReceiver
 import Pipeline
+import Redaction
 
 /// The one place that names concrete components: a line per component type.
 enum ComponentCatalogue {
@@ -10,7 +11,7 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor
+        "batch": batchProcessor, "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -56,10 +57,12 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
     var listeners: [(sdkProtocol: String, host: String)] = []
     if let grpc = config.grpc { listeners.append(("grpc", grpc.endpoint.host)) }
     if let http = config.http { listeners.append(("http/protobuf", http.endpoint.host)) }
-    return ReceiverBlueprint { [listeners] context, next in
+    return ReceiverBlueprint(listeners: listeners.count) { [listeners] context, next in
+        let memory = ReceiverMemory(
+            bodyPoolBytesMax: context.memory.bodyPoolBytes, unreservedBytesMax: context.memory.unreservedBytesMax)
         let receiver = OTLPReceiver(
-            id: id, config: config, next: next, group: context.group, budget: context.budget, registry: context.registry,
-            logger: context.loggers.logger("receivers.\(id)"))
+            id: id, config: config, next: next, group: context.group, budget: context.budget, memory: memory,
+            registry: context.registry, logger: context.loggers.logger("receivers.\(id)"))
         return MadeReceiver(component: receiver) {
             // The real port: the configured one may be 0.
             zip(listeners, receiver.localAddresses).compactMap { listener, address in
@@ -83,6 +86,20 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
     }
 }
 
+private func memoryLimiterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    ProcessorBlueprint(memoryLimiter: MemoryLimiterConfig(from: section)) { context, next in
+        MemoryLimiter(id: id, itemName: "spans", budget: context.budget, next: next, registry: context.registry)
+    }
+}
+
+private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = PIIRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in
+        PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
 // MARK: Exporters
 
 private func debugExporter(_ section: ConfigSection, _ id: String) -> ExporterBlueprint {
@@ -102,6 +119,7 @@ private func sqliteExporter(_ section: ConfigSection, _ id: String) -> ExporterB
     return ExporterBlueprint(
         destination: "SQLite, file \(config.path)",
         migrate: { logger in try SQLiteExporter.migrate(config: config, logger: logger) },
+        bufferBytes: config.bufferBytes,
         make: { context in
             SQLiteExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
         })
@@ -112,6 +130,7 @@ private func timescaleDBExporter(_ section: ConfigSection, _ id: String) -> Expo
     return ExporterBlueprint(
         destination: "PostgreSQL, \(config.destination)",
         migrate: { logger in "\(try TimescaleDBExporter.migrate(config: config, logger: logger))" },
+        bufferBytes: config.bufferBytes,
         make: { context in
             TimescaleDBExporter(id: id, config: config, registry: context.registry, logger: context.loggers.logger("exporters.\(id)"))
         })

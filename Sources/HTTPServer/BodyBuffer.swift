@@ -11,7 +11,8 @@ struct BodyBuffer {
 
 /// Body buffers of one event loop, used again last in first out (the warmest in the cache first).
 ///
-/// Memory is bounded by `keptBytesMax` and falls back on its own: what was not needed between two calls of `trim` is freed.
+/// Memory is bounded by `HTTPLimits.pooledBodyBytesMax` and falls back on its own: what was not needed between two calls of `trim`
+/// is freed.
 /// Bodies in use are bounded elsewhere, by the byte budget.
 final class BodyBufferPool {
     /// The smallest buffer, bytes: most bodies of one span fit.
@@ -19,15 +20,16 @@ final class BodyBufferPool {
     /// A known length is reserved exactly up to here, bytes; beyond, growth by doubling does not believe the client
     /// before its bytes are there (and realloc moves pages, not bytes, at this size).
     private static let exactReserveMax = 1024 * 1024
-    /// Larger buffers go back to the system at once.
-    private static let keptBufferBytesMax = 4 * 1024 * 1024
     /// What unused buffers may hold together, bytes.
-    private static let keptBytesMax = 16 * 1024 * 1024
-
+    private let keptBytesMax: Int
     @exclusivity(unchecked) private var free: [BodyBuffer] = []
     private var freeBytes = 0
     /// The fewest free buffers since the last `trim`: that many were not needed.
     private var unneeded = 0
+
+    init(keptBytesMax: Int) {
+        self.keptBytesMax = keptBytesMax
+    }
 
     deinit {
         for buffer in free { Glibc.free(buffer.start) }
@@ -50,7 +52,7 @@ final class BodyBufferPool {
     func recycle(_ buffer: inout BodyBuffer) {
         guard buffer.start != nil else { return }
         buffer.count = 0
-        if buffer.capacity > Self.keptBufferBytesMax || freeBytes + buffer.capacity > Self.keptBytesMax {
+        if freeBytes + buffer.capacity > keptBytesMax {
             Glibc.free(buffer.start)
         } else {
             free.append(buffer)

@@ -12,7 +12,7 @@ final class EventLoopState {
     let limits: HTTPLimits
     let budget: any HTTPByteBudget
     let metrics: HTTPServerMetrics
-    let bodies = BodyBufferPool()
+    let bodies: BodyBufferPool
     let sessionTemplate: HTTP2SessionTemplate
 
     /// Nanoseconds of the monotonic clock, refreshed when bytes come in and at each sweep: exact enough for deadlines.
@@ -38,6 +38,7 @@ final class EventLoopState {
         self.limits = limits
         self.budget = budget
         self.metrics = metrics
+        bodies = BodyBufferPool(keptBytesMax: limits.pooledBodyBytesMax)
         sessionTemplate = HTTP2SessionTemplate(limits)
     }
 

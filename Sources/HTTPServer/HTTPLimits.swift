@@ -30,6 +30,8 @@ public struct HTTPLimits: Sendable {
     /// Bytes per event loop that have come in within granted windows but do not fit the budget; a request that would go over is
     /// answered `.overloaded` at once. The hard bound on what the budget cannot foresee.
     public var unreservedBytesMax = 16 * 1024 * 1024
+    /// Bytes per event loop of body buffers that are kept for the next requests.
+    public var pooledBodyBytesMax = 4 * 1024 * 1024
     /// HTTP/1.1: how much of an unwanted body is read so that the connection can be kept.
     public var drainBytesMax = 64 * 1024
 

@@ -5,6 +5,19 @@ import OTLPWire
 import Pipeline
 import SelfTelemetry
 
+/// What a receiver's listeners may hold besides what the budget counts; each per event loop.
+public struct ReceiverMemory: Sendable {
+    /// Body buffers kept for the next request, bytes.
+    public var bodyPoolBytesMax: Int
+    /// Body bytes that come in within granted windows when the budget has no room.
+    public var unreservedBytesMax: Int
+
+    public init(bodyPoolBytesMax: Int, unreservedBytesMax: Int) {
+        self.bodyPoolBytesMax = bodyPoolBytesMax
+        self.unreservedBytesMax = unreservedBytesMax
+    }
+}
+
 /// The `otlp` receiver: up to two listeners, each serving OTLP/gRPC and OTLP/HTTP, in front of one pipeline entry.
 ///
 /// `@unchecked Sendable`: `servers` is written by `start` and read by `shutdown`, which the daemon calls one after the other.
@@ -14,25 +27,27 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
     private let next: any Consumer<SpanBatch>
     private let group: any EventLoopGroup
     private let budget: MemoryBudget
+    private let memory: ReceiverMemory?
     private let registry: MetricRegistry
     private let logger: Logger
     private var servers: [HTTPServer] = []
 
     public init(
         id: String, config: OTLPReceiverConfig, next: any Consumer<SpanBatch>, group: any EventLoopGroup, budget: MemoryBudget,
-        registry: MetricRegistry, logger: Logger
+        memory: ReceiverMemory? = nil, registry: MetricRegistry, logger: Logger
     ) {
         self.id = id
         self.config = config
         self.next = next
         self.group = group
         self.budget = budget
+        self.memory = memory
         self.registry = registry
         self.logger = logger
     }
 
     public var health: ComponentHealth {
-        budget.isExhausted ? .degraded("the memory budget of \(budget.limitBytes >> 20) MiB is used up") : .ok
+        budget.isExhausted ? .degraded("the memory limit is reached: requests are refused until what waits is exported") : .ok
     }
 
     /// Where the listeners are, in the order gRPC, HTTP; for tests and log lines with port 0.
@@ -44,6 +59,12 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
         var limits = RequestLimits(
             grpcMessageBytesMax: (config.grpc?.maxRecvMsgSizeMiB ?? OTLPReceiverConfig.GRPCConfig().maxRecvMsgSizeMiB) << 20,
             httpBodyBytesMax: config.http?.maxRequestBodySize ?? OTLPReceiverConfig.HTTPConfig().maxRequestBodySize)
+        let messageBytesMax = budget.currentLimits.messageBytesMax
+        if messageBytesMax < max(limits.grpcMessageBytesMax, limits.httpBodyBytesMax) {
+            logger.info("larger messages are refused, because of the memory limit", metadata: ["max_bytes": "\(messageBytesMax)"])
+            limits.grpcMessageBytesMax = min(limits.grpcMessageBytesMax, messageBytesMax)
+            limits.httpBodyBytesMax = min(limits.httpBodyBytesMax, messageBytesMax)
+        }
         limits.decode.arenaBytesMax = 8 * max(limits.grpcMessageBytesMax, limits.httpBodyBytesMax)
         if let http = config.http {
             routes.tracesURLPath = Array(http.tracesURLPath.utf8)
@@ -51,7 +72,11 @@ public final class OTLPReceiver: Component, @unchecked Sendable {
             routes.cors = http.cors
         }
         let settings = [config.grpc.map(Self.settings), config.http.map(Self.settings)].compactMap { $0 }
-        for setting in settings {
+        for var setting in settings {
+            if let memory {
+                setting.limits.pooledBodyBytesMax = memory.bodyPoolBytesMax
+                setting.limits.unreservedBytesMax = memory.unreservedBytesMax
+            }
             let server = try await HTTPServer.start(
                 group: group, settings: setting, budget: budget, registry: registry
             ) { [next, budget, routes, limits] _ in

@@ -26,8 +26,8 @@ final class TraceIntake {
 
     var isServing: Bool {
         switch next.admission {
-        case .accepted, .retryable(.queueFull, _), .retryable(.memoryLimit, _): true
-        case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .permanent: false
+        case .accepted, .retryable(.queueFull, _), .retryable(.memoryLimit, _), .retryable(.logFull, _), .retryable(.tooLarge, _): true
+        case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .permanent: false
         }
     }
 

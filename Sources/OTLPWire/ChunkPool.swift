@@ -8,6 +8,12 @@ struct ArenaChunk {
     let bytes: Int
 }
 
+/// The memory that decoded requests' arenas leave behind for the next ones.
+public enum DecoderPool {
+    /// Bounds the bytes that are kept.
+    public static func limit(retainedBytes: Int) { ChunkPool.shared.limit(retainedBytes: retainedBytes) }
+}
+
 /// Free arena chunks of the usual size, shared by all threads: requests are decoded on event loops and freed by exporters.
 ///
 /// Without it glibc gives the memory of each freed batch back to the system and faults it in again for the next, which costs
@@ -15,8 +21,9 @@ struct ArenaChunk {
 final class ChunkPool: Sendable {
     /// Size of a chunk: large enough that taking one is rare, small enough that its rest is no loss.
     static let chunkBytes = 64 * 1024
-    /// Memory kept for later: what an exporter frees at once when it has written a batch of 5,000 ordinary spans.
-    static let retainedBytesMax = 8 * 1024 * 1024
+    /// Memory kept for later unless told otherwise: what an exporter frees at once when it has written a batch of 5,000 ordinary
+    /// spans.
+    static let retainedBytesDefault = 8 * 1024 * 1024
 
     static let shared = ChunkPool()
 
@@ -24,12 +31,16 @@ final class ChunkPool: Sendable {
     private struct FreeList: @unchecked Sendable {
         var first: UnsafeMutablePointer<ArenaChunk>?
         var bytes = 0
+        var bytesMax = ChunkPool.retainedBytesDefault
     }
 
     private let free = Mutex(FreeList())
 
     /// Bytes waiting to be used again.
     var retainedBytes: Int { free.withLock { $0.bytes } }
+
+    /// Keeps no more than this from the next `give` on.
+    func limit(retainedBytes: Int) { free.withLock { $0.bytesMax = retainedBytes } }
 
     /// Memory of `bytes` bytes that starts with an initialised header, or nil when the system has none.
     func take(bytes: Int) -> UnsafeMutablePointer<ArenaChunk>? {
@@ -69,7 +80,7 @@ final class ChunkPool: Sendable {
         let address = UInt(bitPattern: first)
         let surplus = free.withLock { list -> UInt in
             var next = UnsafeMutablePointer<ArenaChunk>(bitPattern: address)
-            while let chunk = next, list.bytes < Self.retainedBytesMax {
+            while let chunk = next, list.bytes < list.bytesMax {
                 next = chunk.pointee.next
                 chunk.pointee.next = list.first
                 list.first = chunk
@@ -81,7 +92,7 @@ final class ChunkPool: Sendable {
     }
 
     deinit {
-        Self.release(free.withLock { $0 }.first)
+        Self.release(free.withLock { $0.first })
     }
 
     private static func release(_ chunks: UnsafeMutablePointer<ArenaChunk>?) {

@@ -8,7 +8,7 @@ struct BufferTests {
     }
 
     @Test func `a body buffer holds what was appended, whatever the sizes`() {
-        let pool = BodyBufferPool()
+        let pool = BodyBufferPool(keptBytesMax: HTTPLimits().pooledBodyBytesMax)
         var buffer = BodyBuffer()
         var expected: [UInt8] = []
         for size in [0, 1, 4095, 4096, 100_000, 3, 2_000_000] {
@@ -23,7 +23,7 @@ struct BufferTests {
     }
 
     @Test func `a returned buffer is used again and an unused one is freed in the end`() {
-        let pool = BodyBufferPool()
+        let pool = BodyBufferPool(keptBytesMax: HTTPLimits().pooledBodyBytesMax)
         var buffer = BodyBuffer()
         pool.reserve(10_000, in: &buffer)
         let start = buffer.start
@@ -40,7 +40,7 @@ struct BufferTests {
     }
 
     @Test func `a declared length is not believed beyond a megabyte`() {
-        let pool = BodyBufferPool()
+        let pool = BodyBufferPool(keptBytesMax: HTTPLimits().pooledBodyBytesMax)
         var buffer = BodyBuffer()
         pool.reserve(.max, in: &buffer)
         #expect(buffer.capacity == 1024 * 1024)

@@ -160,7 +160,7 @@ final class Account: ByteAccount {
     @Test func freedChunksAreUsedAgainUpToALimit() throws {
         let pool = ChunkPool()
         var list: UnsafeMutablePointer<ArenaChunk>?
-        for _ in 0..<(ChunkPool.retainedBytesMax / ChunkPool.chunkBytes + 10) {
+        for _ in 0..<(ChunkPool.retainedBytesDefault / ChunkPool.chunkBytes + 10) {
             let chunk = try #require(pool.take(bytes: ChunkPool.chunkBytes))
             chunk.pointee.next = list
             list = chunk
@@ -168,9 +168,9 @@ final class Account: ByteAccount {
         let odd = try #require(pool.take(bytes: 1_000))
         odd.pointee.next = list
         pool.give(odd)
-        #expect(pool.retainedBytes == ChunkPool.retainedBytesMax)
+        #expect(pool.retainedBytes == ChunkPool.retainedBytesDefault)
         let again = try #require(pool.take(bytes: ChunkPool.chunkBytes))
-        #expect(pool.retainedBytes == ChunkPool.retainedBytesMax - ChunkPool.chunkBytes)
+        #expect(pool.retainedBytes == ChunkPool.retainedBytesDefault - ChunkPool.chunkBytes)
         #expect(again.pointee.next == nil)
         pool.give(again)
     }

@@ -45,6 +45,12 @@ class Values:
     def digits(self, count):
         return "".join(self.random.choice(string.digits) for _ in range(count))
 
+    def day(self):
+        return f"2026-{self.random.randrange(1, 13):02}-{self.random.randrange(1, 29):02}"
+
+    def clock(self):
+        return f"{self.random.randrange(24):02}:{self.random.randrange(60):02}:{self.random.randrange(60):02}"
+
     # Personal data
 
     def email(self):
@@ -234,9 +240,10 @@ def negatives(values):
         lambda: f"order number {values.digits(r.choice((7, 8, 9, 10)))} is late",
         lambda: f"invoice {values.digits(4)}-{values.digits(4)} and ticket #{values.digits(6)}",
         lambda: f"request {uuid.UUID(int=r.getrandbits(128), version=4)} done",
-        lambda: f"at 2026-{r.randrange(1, 13):02}-{r.randrange(1, 29):02}T{r.randrange(24):02}:{r.randrange(60):02}:{r.randrange(60):02}.{values.digits(6)}Z",
-        lambda: f"at 2026-{r.randrange(1, 13):02}-{r.randrange(1, 29):02} {r.randrange(24):02}:{r.randrange(60):02}:{r.randrange(60):02},{values.digits(3)} INFO",
-        lambda: f"epoch {1700000000 + r.randrange(10 ** 8)} or {1700000000000 + r.randrange(10 ** 11)} ms or {(1700000000 + r.randrange(10 ** 8)) * 10 ** 9} ns",
+        lambda: f"at {values.day()}T{values.clock()}.{values.digits(6)}Z",
+        lambda: f"at {values.day()} {values.clock()},{values.digits(3)} INFO",
+        lambda: f"epoch {1700000000 + r.randrange(10 ** 8)} or {1700000000000 + r.randrange(10 ** 11)} ms",
+        lambda: f"started {(1700000000 + r.randrange(10 ** 8)) * 10 ** 9} ns",
         lambda: f"version {r.randrange(20)}.{r.randrange(50)}.{r.randrange(30)}.{r.randrange(200)} of the driver",
         lambda: f"Chrome/{r.randrange(90, 140)}.0.{r.randrange(255)}.{r.randrange(255)} Safari/537.36",
         lambda: f"released v{r.randrange(9)}.{r.randrange(30)}.{r.randrange(30)}.{r.randrange(30)}",

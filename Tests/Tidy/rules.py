@@ -38,7 +38,7 @@ MAY_IMPORT = {
     # NIOCore: the types of HTTPServer's interface (event loops, times, addresses).
     "OTLPReceiver": {"Configuration", "HTTPServer", "OTLPWire", "Pipeline", "NIOCore", "CDeflate", "CZstd"},
     "OTLPWire": {"COTLP", "CProtobufC", "CSIMDJSON"},
-    "Pipeline": {"Configuration", "OTLPWire"},
+    "Pipeline": {"Configuration", "OTLPWire", "CISAL", "CMalloc", "CXXHash"},
     "GenAI": {"OTLPWire", "Pipeline"},
     "Redaction": {"Configuration", "OTLPWire", "Pipeline", "Crypto", "CRE2", "CTextScan"},
     "Sampling": {"OTLPWire", "Pipeline"},

@@ -23,6 +23,10 @@ struct Assembly: Sendable {
                 processors.append(stage)
                 next = Self.counted("incoming", "taken by", id, context, stage)
             }
+            let isShared = blueprints.pipelines.count { !Set($0.receivers).isDisjoint(with: pipeline.receivers) } > 1
+            if isShared, pipeline.processors.contains(where: { blueprints.processors[$0]?.changesSpans == true }) {
+                next = OwnCopy(next: next)
+            }
             entries.append((pipeline.receivers, next))
         }
         var made: Set<ComponentID> = []

@@ -11,12 +11,16 @@ typealias TraceStage = any Consumer<SpanBatch> & Component
 struct ComponentContext: Sendable {
     let group: any EventLoopGroup
     let budget: MemoryBudget
+    /// Who may take how much.
+    var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
     let loggers: LoggerFactory
 }
 
 /// A decoded receiver: ready to be made once it is known what comes after it.
 struct ReceiverBlueprint: Sendable {
+    /// Ports it opens; each has pools of its own per event loop.
+    var listeners = 0
     let make: @Sendable (ComponentContext, TraceConsumer) -> MadeReceiver
 }
 
@@ -34,6 +38,10 @@ struct ClientAddress: Sendable {
 }
 
 struct ProcessorBlueprint: Sendable {
+    /// Set for a processor that limits the process's memory.
+    var memoryLimiter: MemoryLimiterConfig?
+    /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
+    var changesSpans = false
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 
@@ -42,6 +50,8 @@ struct ExporterBlueprint: Sendable {
     let destination: String
     /// Brings the schema up to date and says what it did; nil when there is none.
     var migrate: (@Sendable (Logger) throws -> String)?
+    /// Memory its workers hold besides the batches.
+    var bufferBytes = 0
     let make: @Sendable (ComponentContext) -> TraceStage
 }
 
@@ -58,4 +68,16 @@ struct Blueprints: Sendable {
     var exporters: [ComponentID: ExporterBlueprint] = [:]
     var healthCheck: HealthCheckConfig?
     var pipelines: [Pipeline] = []
+}
+
+extension Blueprints {
+    /// What the configuration asks of the memory.
+    func memoryDemand(eventLoops: Int, hasLog: Bool) -> MemoryPlan.Demand {
+        let usedReceivers = Set(pipelines.flatMap(\.receivers)).compactMap { receivers[$0] }
+        let usedExporters = Set(pipelines.flatMap(\.exporters)).compactMap { exporters[$0] }
+        return MemoryPlan.Demand(
+            limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
+            exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.listeners },
+            eventLoops: eventLoops, hasLog: hasLog)
+    }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Pipeline
 import SelfTelemetry
 
 struct RunCommand: AsyncParsableCommand {
@@ -11,6 +12,7 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         // A peer or log reader that has gone is an error of that write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        SystemAllocator.useOneArena()
         try await CommandFailure.report {
             let (document, blueprints) = try options.load()
             let service = document.service

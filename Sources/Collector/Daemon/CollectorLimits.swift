@@ -1,9 +1,34 @@
 /// Bounds of the daemon itself. Those of a module are in the module.
 enum CollectorLimits {
-    /// Bytes that requests may hold from their first body byte until they are exported. Measured with a store slower than its
-    /// clients, the rest of the process (35 MiB idle, allocator slack, pooled buffers, a store's cache) adds up to 75 MiB: under
-    /// 200 MiB in all.
+    // Memory: see MemoryPlan, which adds it up.
+
+    /// Without a `memory_limiter`: bytes that requests may hold from their first body byte until they are exported.
     static let memoryBudgetBytes = 96 << 20
+    /// Without a `memory_limiter`: the part of it that only requests that are in already may use. As the Go collector's spike limit.
+    static let spikeFraction = 0.2
+    /// What is not counted: code and libraries (30 MiB idle), connections (1,000 take 20 MiB), the allocator's slack.
+    static let processBytes = 64 << 20
+    /// The smallest limit that is kept: two requests of a megabyte at a time and the pools.
+    static let totalBytesMin = 16 << 20
+    /// Requests get at least one part in so many of the limit, whatever exporters' buffers take.
+    static let requestPartMin = 4
+    /// The limit for which pools have their full size.
+    static let poolScaleBytes = 128 << 20
+    /// Decoder chunks kept: what an exporter frees at once when it has written a batch of 5,000 ordinary spans.
+    static let chunkPoolBytesMax = 8 << 20
+    /// Body buffers kept, per listener and event loop: eight connections that each send 400 KB requests.
+    static let bodyPoolBytesMax = 4 << 20
+    /// Body bytes that may come in within granted windows when there is no room, per listener and event loop.
+    static let unreservedBytesMax = 16 << 20
+    /// One read of a socket.
+    static let unreservedBytesMin = 64 << 10
+    /// Fingerprints of requests that the log keeps.
+    static let fingerprintBytesMax = 16 << 20
+    /// What waits in exporters' queues may take this part of the soft limit, so that a stuck exporter leaves room for the others.
+    static let queueFraction = 0.6
+    /// The memory that percentages are of when the kernel does not tell.
+    static let assumedMemoryBytes = 1 << 30
+
     /// Part of `shutdown_timeout` that requests in flight may take to finish, so that time is left to export them.
     static let receiverShare = 0.4
     /// Part of `shutdown_timeout` after which processors must have handed on what they hold.

@@ -74,10 +74,12 @@ final class Daemon: Sendable {
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         logger.info("\(CollectorVersion.text) starts", metadata: ["event_loops": "\(loopCount)"])
         ProcessMetrics.register(in: registry, start: startTime)
+        let memory = MemoryPlan(blueprints.memoryDemand(eventLoops: loopCount, hasLog: false), ceiling: .current())
+        let budget = memory.apply(registry: registry, logger: logger)
         let assembly = Assembly(
             blueprints,
             ComponentContext(
-                group: group, budget: MemoryBudget(limitBytes: CollectorLimits.memoryBudgetBytes), registry: registry, loggers: loggers))
+                group: group, budget: budget, memory: memory, registry: registry, loggers: loggers))
         let admin = try await startAdmin(assembly, adminGroup)
         try await start(assembly)
         phase.withLock { if $0 == .starting { $0 = .running } }

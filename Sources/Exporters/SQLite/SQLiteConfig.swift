@@ -10,6 +10,9 @@ public struct SQLiteConfig: Sendable, Equatable {
     /// `SQLiteLimits.journalBytes`, more while somebody else reads for long.
     public var maxSizeMiB: Int?
 
+    /// Memory that the writer holds besides the batches: SQLite's page cache.
+    public var bufferBytes: Int { SQLiteLimits.cacheKiB << 10 }
+
     public init() {}
 
     public init(path: String) {

@@ -39,6 +39,9 @@ public struct TimescaleDBConfig: Sendable {
     /// Where the rows go, for people: host and database, no credentials.
     public var destination: String { connection.destination }
 
+    /// Memory that the writers hold besides the batches: a row buffer and libpq's output buffer each.
+    public var bufferBytes: Int { queue.numConsumers * 2 * TimescaleDBLimits.copyBufferKeptBytes }
+
     init(connection: ConnectionOptions) {
         self.connection = connection
     }

@@ -60,7 +60,9 @@ extension Scanner {
             guard let fixed = (start..<index).first(where: { index - $0 <= 4 && text.isEscapeEnd($0) }) else { return nil }
             start = fixed
         }
-        guard start >= floor, text[start - 1] != UInt8(ascii: ":"), start < index || text[index + 1] == UInt8(ascii: ":") else { return nil }
+        guard start >= floor, text[start - 1] != UInt8(ascii: ":"), start < index || text[index + 1] == UInt8(ascii: ":") else {
+            return nil
+        }
         var position = start
         var groups = 0
         var gaps = 0

@@ -43,7 +43,9 @@ extension Scanner {
         var label = start
         var labels = 0
         while label - start < Self.domainBytesMax {
-            let stop = text.run(from: label, limit: Self.labelBytesMax) { ASCII.isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 >= 0x80 }
+            let stop = text.run(from: label, limit: Self.labelBytesMax) { byte in
+                ASCII.isAlphanumeric(byte) || byte == UInt8(ascii: "-") || byte >= 0x80
+            }
             guard stop > label, text[label] != UInt8(ascii: "-") else { break }
             var labelEnd = stop
             while labelEnd > label, text[labelEnd - 1] == UInt8(ascii: "-") { labelEnd -= 1 }

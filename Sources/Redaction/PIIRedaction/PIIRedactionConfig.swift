@@ -35,7 +35,8 @@ public struct PIIRedactionConfig: Sendable {
         places = Set(names.compactMap { name in
             let place = Place(rawValue: name)
             if place == nil {
-                section.problem("there is no place '\(name)'; places are \(Place.allCases.map(\.rawValue).joined(separator: ", "))", at: "scan")
+                let known = Place.allCases.map(\.rawValue).joined(separator: ", ")
+                section.problem("there is no place '\(name)'; places are \(known)", at: "scan")
             }
             return place
         })
@@ -52,7 +53,8 @@ public struct PIIRedactionConfig: Sendable {
         guard let text = section.secret("hash_key") else { return }
         let key = Array(text.utf8)
         if key.count < KeyedHash.keyBytesMin {
-            section.problem("must have at least \(KeyedHash.keyBytesMin) bytes, so that hashes cannot be undone by trying keys", at: "hash_key")
+            section.problem(
+                "must have at least \(KeyedHash.keyBytesMin) bytes, so that hashes cannot be undone by trying keys", at: "hash_key")
         } else {
             hashKey = KeyedHash(key: key)
         }
@@ -62,7 +64,8 @@ public struct PIIRedactionConfig: Sendable {
         section.strings(key, default: fallback.map(\.rawValue)).compactMap { name in
             let kind = Kind(rawValue: name)
             if kind == nil {
-                section.problem("there is no detector '\(name)'; they are \(Kind.allCases.map(\.rawValue).joined(separator: ", "))", at: key)
+                let known = Kind.allCases.map(\.rawValue).joined(separator: ", ")
+                section.problem("there is no detector '\(name)'; they are \(known)", at: key)
             }
             return kind
         }

@@ -11,7 +11,8 @@ struct PIIRedactionMetrics: Sendable {
         let labels = [(name: "processor", value: processor)]
         values = kinds.map { kind in
             registry.counter(
-                "collector_redaction_values_total", help: "Sensitive values rewritten or removed.", labels: labels + [(name: "kind", value: kind)])
+                "collector_redaction_values_total", help: "Sensitive values rewritten or removed.",
+                labels: labels + [(name: "kind", value: kind)])
         }
         spans = registry.counter("collector_redaction_spans_total", help: "Spans in which something was rewritten.", labels: labels)
         failures = registry.counter(

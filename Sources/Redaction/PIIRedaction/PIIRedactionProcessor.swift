@@ -29,7 +29,7 @@ public final class PIIRedactionProcessor: Consumer, Component {
         redactor = config.redactor()
         metrics = PIIRedactionMetrics(registry: registry, processor: id, kinds: redactor.kindNames)
         if config.hashes, config.hashKey == nil {
-            logger.warning("no hash_key: hashes are made with a random key and cannot be compared with those of other processes or restarts")
+            logger.warning("no hash_key: hashes are made with a random key, and differ from those of other processes and after a restart")
         }
     }
 

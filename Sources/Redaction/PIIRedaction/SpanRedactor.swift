@@ -39,7 +39,8 @@ final class SpanRedactor {
     func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
         attributes.truncate(to: 0)
         let count = values.rewrite(
-            resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource), into: &attributes)
+            resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource),
+            into: &attributes)
         values.startSpan()
         guard count != nil else { return }
         try attributes.withBytes { (bytes) throws(EditError) in try editor.setResource(resource, encoded: bytes) }

@@ -33,7 +33,8 @@ final class ValueRedactor {
 
     /// Searches a text, or takes it whole when `strategy` says what to do with it. True when there is something to write.
     func find(_ text: WireBytes, name: WireBytes, _ strategy: Strategy?) -> Bool {
-        guard strategy.map({ redactor.take(text, strategy: $0, scratch) }) ?? redactor.search(text, name: name, scratch) else { return false }
+        let isFound = strategy.map { redactor.take(text, strategy: $0, scratch) } ?? redactor.search(text, name: name, scratch)
+        guard isFound else { return false }
         for kind in scratch.foundKinds {
             counts[kind] += 1
             spanCounts[kind] += 1

@@ -152,7 +152,8 @@ struct JSONStrings {
         var digits = 0
         while position < text.count {
             let byte = text[position]
-            guard ASCII.isAlphanumeric(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") || byte == UInt8(ascii: ".") else { break }
+            let isMark = byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") || byte == UInt8(ascii: ".")
+            guard isMark || ASCII.isAlphanumeric(byte) else { break }
             if ASCII.isDigit(byte) { digits += 1 }
             position += 1
         }
