@@ -3,6 +3,7 @@ import Exporters
 import GenAI
 import OTLPReceiver
 import Pipeline
+import Redaction
 
 /// The one place that names concrete components: a line per component type.
 enum ComponentCatalogue {
@@ -12,7 +13,7 @@ enum ComponentCatalogue {
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor,
+        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -95,7 +96,7 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
 
 private func genAIProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = GenAIConfig(from: section)
-    return ProcessorBlueprint { context, next in
+    return ProcessorBlueprint(changesSpans: true) { context, next in
         GenAIProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
@@ -113,6 +114,14 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
         GroupByTraceProcessor(
             id: id, config: config, next: next, budget: context.budget, registry: context.registry,
             logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = PIIRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in
+        PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }
 

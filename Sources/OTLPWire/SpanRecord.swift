@@ -11,8 +11,9 @@ struct SpanRecord: BitwiseCopyable {
         var count: UInt32 = 0
     }
 
-    let scope: UnsafePointer<ScopeRecord>
-    private let message: UnsafeRawPointer
+    var scope: UnsafePointer<ScopeRecord>
+    /// What the slices are in: the span's message, or what replaced parts of it.
+    private var message: UnsafeRawPointer
     /// Fields number 9 in a row, with their tags: as they are in the message, or gathered when others stood between them.
     private(set) var attributesStart: UnsafeRawPointer
     private(set) var attributesBytes: UInt32 = 0
@@ -230,5 +231,44 @@ struct SpanRecord: BitwiseCopyable {
             }
         }
         children = UnsafePointer(index)
+    }
+}
+
+extension SpanRecord {
+    /// Puts other attributes in place: `run` are fields number 9 of a span with their tags, in the batch's arena.
+    mutating func setAttributes(_ run: WireBytes, count: UInt32) {
+        attributesStart = run.baseAddress ?? message
+        attributesBytes = UInt32(run.count)
+        attributeCount = count
+    }
+
+    /// Puts another name, status and events in place. They are copied into the arena, with the parts that stay; on failure
+    /// nothing is changed.
+    /// - Parameters:
+    ///   - status: encoded `Status`.
+    ///   - event: the encoded `Event` by index; as many as before.
+    mutating func setParts(
+        name: WireBytes, status: WireBytes, event: (Int) -> WireBytes, arena: MessageArena
+    ) throws(EditError) {
+        let parts = [traceState, name, status] + (0..<Int(eventCount)).map(event) + (0..<Int(linkCount)).map { link(at: $0) }
+        let bytes = parts.reduce(0) { $0 + $1.count }
+        guard bytes <= UInt32.max else { throw .arenaExhausted }
+        guard let block = arena.allocate(bytes), let index = arena.allocate(Slice.self, count: parts.count - 3) else {
+            throw .arenaExhausted
+        }
+        var offset = 0
+        var slices = [Slice]()
+        for part in parts {
+            if let start = part.baseAddress { memcpy(block + offset, start, part.count) }
+            slices.append(Slice(offset: UInt32(offset), count: UInt32(part.count)))
+            offset += part.count
+        }
+        for (place, slice) in slices.dropFirst(3).enumerated() { (index + place).initialize(to: slice) }
+        // Without attributes their start is the message's.
+        message = UnsafeRawPointer(block)
+        children = UnsafePointer(index)
+        traceStateSlice = slices[0]
+        nameSlice = slices[1]
+        statusSlice = slices[2]
     }
 }

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "OTLPWire": {"COTLP", "CProtobufC", "CSIMDJSON"},
     "Pipeline": {"Configuration", "OTLPWire", "CISAL", "CMalloc", "CXXHash"},
     "GenAI": {"Configuration", "OTLPWire", "Pipeline"},
-    "Redaction": {"OTLPWire", "Pipeline", "Crypto", "CRE2", "CHyperscan"},
+    "Redaction": {"Configuration", "OTLPWire", "Pipeline", "Crypto", "CRE2", "CTextScan"},
     "Sampling": {"OTLPWire", "Pipeline"},
     "Exporters": {"Configuration", "OTLPWire", "Pipeline", "Crypto", "CLibPQ", "CSQLite", "CCurl", "CRDKafka"},
     "SelfTelemetry": set(),
