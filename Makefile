@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 PROTOS := $(wildcard proto/*.proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test toolchain build run test check torture bench soak proto proto-check fmt clean
+.PHONY: help deps deps-test toolchain build run test test-genai check torture bench soak proto proto-check fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,17 @@ test: deps-test toolchain ## all tests: unit, integration, tidy; starts and stop
 	@scripts/install-packages test
 	@scripts/run-tests
 
+.venv-genai/.ready: Tests/Integration/genai/requirements.txt
+	@echo "python: installing instrumentations of LLM calls into .venv-genai"
+	@python3 -m venv .venv-genai
+	@.venv-genai/bin/pip install --quiet --disable-pip-version-check --requirement Tests/Integration/genai/requirements.txt
+	@.venv-genai/bin/pip install --quiet --disable-pip-version-check --no-deps litellm==1.109.1
+	@touch $@
+
+test-genai: deps-test toolchain .venv-genai/.ready ## LLM calls of real instrumentations, costs against LiteLLM's price table
+	@$(SWIFT) build
+	@COLLECTOR_BINARY=$$($(SWIFT) build --show-bin-path)/collector scripts/with-postgres .venv/bin/python -m pytest -q Tests/Integration/genai
+
 check: deps-test proto-check ## the quick checks alone: layout, imports, sizes, generated code, wire format
 	@for script in scripts/* .ci/run; do head -1 "$$script" | grep -q bash && { bash -n "$$script" || exit 1; }; done; true
 	@$(PYTHON) -m pytest -q Tests/Tidy
@@ -46,6 +57,7 @@ torture: deps-test build ## break everything around the collector and count the 
 	    --jobs $(or $(JOBS),2) $(if $(SEED),--seed $(SEED))
 
 bench: deps-test build ## measure against Rotel and against plain COPY; writes Benchmarks/RESULTS.md
+	@Benchmarks/redaction
 	@Benchmarks/run
 
 soak: deps-test build ## a long load with an outage, 30 minutes; writes Benchmarks/SOAK.md (MINUTES=30 RATE=8000)

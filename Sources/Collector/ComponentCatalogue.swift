@@ -1,7 +1,9 @@
 import Configuration
 import Exporters
+import GenAI
 import OTLPReceiver
 import Pipeline
+import Redaction
 
 /// The one place that names concrete components: a line per component type.
 enum ComponentCatalogue {
@@ -10,7 +12,8 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "groupbytrace": groupByTraceProcessor, "memory_limiter": memoryLimiterProcessor,
+        "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
+        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -91,6 +94,14 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
     }
 }
 
+private func genAIProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = GenAIConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in
+        GenAIProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
 private func memoryLimiterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     ProcessorBlueprint(memoryLimiter: MemoryLimiterConfig(from: section)) { context, next in
         MemoryLimiter(id: id, itemName: "spans", budget: context.budget, next: next, registry: context.registry)
@@ -103,6 +114,14 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
         GroupByTraceProcessor(
             id: id, config: config, next: next, budget: context.budget, registry: context.registry,
             logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = PIIRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in
+        PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }
 

@@ -1,9 +1,10 @@
 extension ConfigSection {
-    /// A section from YAML text alone, with `${…}` left as it is: for a component's unit tests. Throws what makes the text no mapping.
-    public convenience init(yaml: String, path: String = "test") throws(ConfigurationError) {
+    /// A section from YAML text alone, with `${…}` left as it is: for files that components read themselves, and for their unit
+    /// tests. `file` is what problems say. Throws what makes the text no mapping.
+    public convenience init(yaml: String, path: String = "test", file: String = "test.yaml") throws(ConfigurationError) {
         let root: ConfigNode
         do throws(ConfigProblem) {
-            root = try YAMLReader.read(yaml, file: "test.yaml")
+            root = try YAMLReader.read(yaml, file: file)
         } catch {
             throw ConfigurationError(problems: [error])
         }

@@ -40,6 +40,11 @@ public struct KeyValueView {
     /// Reads an encoded KeyValue; a repeated field counts with its last occurrence, as protobuf has it.
     @inline(__always)
     init(_ bytes: WireBytes) {
+        if let (key, value) = Self.usual(bytes) {
+            self.key = key
+            encodedValue = value
+            return
+        }
         var key = WireBytes(start: nil, count: 0)
         var value = WireBytes(start: nil, count: 0)
         var reader = WireReader(bytes)
@@ -52,6 +57,21 @@ public struct KeyValueView {
     }
 
     public var value: AnyValueView { AnyValueView(encodedValue) }
+
+    /// What encoders write, when both are short: key, then value, nothing else, each length in one byte.
+    @inline(__always)
+    private static func usual(_ bytes: WireBytes) -> (key: WireBytes, value: WireBytes)? {
+        let keyTag = UInt8(OTLPField.KeyValue.key) << 3 | WireReader.WireType.lengthDelimited.rawValue
+        let valueTag = UInt8(OTLPField.KeyValue.value) << 3 | WireReader.WireType.lengthDelimited.rawValue
+        guard bytes.count >= 4, let start = bytes.baseAddress, start.load(as: UInt8.self) == keyTag else { return nil }
+        let keyCount = Int(start.load(fromByteOffset: 1, as: UInt8.self))
+        guard keyCount < 0x80, keyCount + 4 <= bytes.count, start.load(fromByteOffset: 2 + keyCount, as: UInt8.self) == valueTag else {
+            return nil
+        }
+        let valueCount = Int(start.load(fromByteOffset: 3 + keyCount, as: UInt8.self))
+        guard valueCount < 0x80, keyCount + valueCount + 4 == bytes.count else { return nil }
+        return (WireBytes(start: start + 2, count: keyCount), WireBytes(start: start + 4 + keyCount, count: valueCount))
+    }
 }
 
 /// A decoded `AnyValue`; nested values stay encoded.

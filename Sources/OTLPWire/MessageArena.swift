@@ -43,6 +43,9 @@ public final class MessageArena: @unchecked Sendable {
     /// Bytes taken from the system so far.
     public var allocatedBytes: Int { state.pointee.allocatedBytes }
 
+    /// Bytes the arena may take from the system in all.
+    var capacityMax: Int { state.pointee.capacityMax }
+
     /// Whether an allocation failed because of `capacityMax`.
     public var isExhausted: Bool { state.pointee.isExhausted }
 

@@ -11,8 +11,9 @@ struct SpanRecord: BitwiseCopyable {
         var count: UInt32 = 0
     }
 
-    let scope: UnsafePointer<ScopeRecord>
-    private let message: UnsafeRawPointer
+    var scope: UnsafePointer<ScopeRecord>
+    /// What the slices are in: the span's message, or what replaced parts of it.
+    private var message: UnsafeRawPointer
     /// Fields number 9 in a row, with their tags: as they are in the message, or gathered when others stood between them.
     private(set) var attributesStart: UnsafeRawPointer
     private(set) var attributesBytes: UInt32 = 0
@@ -36,6 +37,8 @@ struct SpanRecord: BitwiseCopyable {
     private(set) var droppedAttributesCount: UInt32 = 0
     private(set) var droppedEventsCount: UInt32 = 0
     private(set) var droppedLinksCount: UInt32 = 0
+    /// In the batch's arena; set by the GenAI stage.
+    var genAI: UnsafePointer<GenAIRecord>?
 
     var traceState: WireBytes { bytes(traceStateSlice) }
     var name: WireBytes { bytes(nameSlice) }
@@ -177,6 +180,41 @@ struct SpanRecord: BitwiseCopyable {
         attributeCount = kept
     }
 
+    /// Removes what the closures say, by attribute key and event name, and counts it as dropped. Returns how much; nil, with nothing
+    /// changed, when the arena is at its cap.
+    mutating func leaveOut(attributes isAttribute: (WireBytes) -> Bool, events isEvent: (WireBytes) -> Bool, arena: MessageArena) -> Int? {
+        let attributesOut = AttributesView(message: attributes, field: OTLPField.Span.attributes).reduce(0) {
+            isAttribute($1.key) ? $0 + 1 : $0
+        }
+        let kept = (0..<Int(eventCount)).filter { !isEvent(EventView(event(at: $0)).name) }
+        let eventsOut = Int(eventCount) - kept.count
+        guard attributesOut + eventsOut > 0 else { return 0 }
+        guard let run = arena.allocate(Int(attributesBytes)), let index = arena.allocate(Slice.self, count: kept.count + Int(linkCount))
+        else { return nil }
+        var written = 0
+        var reader = WireReader(attributes)
+        var fieldStart = reader.position
+        while let field = try? reader.next() {
+            if !isAttribute(KeyValueView(field.bytes).key) {
+                memcpy(run + written, fieldStart, reader.position - fieldStart)
+                written += reader.position - fieldStart
+            }
+            fieldStart = reader.position
+        }
+        if let children {
+            for (place, event) in kept.enumerated() { (index + place).initialize(to: children[event]) }
+            for link in 0..<Int(linkCount) { (index + kept.count + link).initialize(to: children[Int(eventCount) + link]) }
+        }
+        attributesStart = UnsafeRawPointer(run)
+        attributesBytes = UInt32(truncatingIfNeeded: written)
+        attributeCount -= UInt32(truncatingIfNeeded: attributesOut)
+        eventCount = UInt32(truncatingIfNeeded: kept.count)
+        children = UnsafePointer(index)
+        droppedAttributesCount = UInt32(clamping: UInt64(droppedAttributesCount) + UInt64(attributesOut))
+        droppedEventsCount = UInt32(clamping: UInt64(droppedEventsCount) + UInt64(eventsOut))
+        return attributesOut + eventsOut
+    }
+
     /// Events and links are few, but are asked for by number: an index of them costs a second look at the span's own fields.
     private mutating func indexChildren(_ encoded: WireBytes, _ arena: MessageArena) throws(Failure) {
         guard let index = arena.allocate(Slice.self, count: Int(eventCount) + Int(linkCount)) else { throw .arenaExhausted }
@@ -193,5 +231,44 @@ struct SpanRecord: BitwiseCopyable {
             }
         }
         children = UnsafePointer(index)
+    }
+}
+
+extension SpanRecord {
+    /// Puts other attributes in place: `run` are fields number 9 of a span with their tags, in the batch's arena.
+    mutating func setAttributes(_ run: WireBytes, count: UInt32) {
+        attributesStart = run.baseAddress ?? message
+        attributesBytes = UInt32(run.count)
+        attributeCount = count
+    }
+
+    /// Puts another name, status and events in place. They are copied into the arena, with the parts that stay; on failure
+    /// nothing is changed.
+    /// - Parameters:
+    ///   - status: encoded `Status`.
+    ///   - event: the encoded `Event` by index; as many as before.
+    mutating func setParts(
+        name: WireBytes, status: WireBytes, event: (Int) -> WireBytes, arena: MessageArena
+    ) throws(EditError) {
+        let parts = [traceState, name, status] + (0..<Int(eventCount)).map(event) + (0..<Int(linkCount)).map { link(at: $0) }
+        let bytes = parts.reduce(0) { $0 + $1.count }
+        guard bytes <= UInt32.max else { throw .arenaExhausted }
+        guard let block = arena.allocate(bytes), let index = arena.allocate(Slice.self, count: parts.count - 3) else {
+            throw .arenaExhausted
+        }
+        var offset = 0
+        var slices = [Slice]()
+        for part in parts {
+            if let start = part.baseAddress { memcpy(block + offset, start, part.count) }
+            slices.append(Slice(offset: UInt32(offset), count: UInt32(part.count)))
+            offset += part.count
+        }
+        for (place, slice) in slices.dropFirst(3).enumerated() { (index + place).initialize(to: slice) }
+        // Without attributes their start is the message's.
+        message = UnsafeRawPointer(block)
+        children = UnsafePointer(index)
+        traceStateSlice = slices[0]
+        nameSlice = slices[1]
+        statusSlice = slices[2]
     }
 }

@@ -38,11 +38,11 @@ public struct SpanView: BitwiseCopyable {
 struct ScopeRecord: BitwiseCopyable {
     let scope: WireBytes
     let schemaURL: WireBytes
-    let resource: UnsafePointer<ResourceRecord>
+    var resource: UnsafePointer<ResourceRecord>
 }
 
 struct ResourceRecord: BitwiseCopyable {
-    let resource: WireBytes
+    var resource: WireBytes
     let schemaURL: WireBytes
 }
 
@@ -91,11 +91,14 @@ public struct ScopeView {
 }
 
 public struct StatusView {
+    /// The encoded `Status` message.
+    public let encoded: WireBytes
     /// 0 unset, 1 ok, 2 error; other values are possible.
     public private(set) var code: Int32 = 0
     public private(set) var message = WireBytes(start: nil, count: 0)
 
     init(_ encoded: WireBytes) {
+        self.encoded = encoded
         var reader = WireReader(encoded)
         while let field = try? reader.next() {
             if field.number == OTLPField.Status.code { code = Int32(truncatingIfNeeded: field.scalar) }
@@ -105,7 +108,8 @@ public struct StatusView {
 }
 
 public struct EventView {
-    private let encoded: WireBytes
+    /// The encoded `Event` message.
+    public let encoded: WireBytes
     public private(set) var timeUnixNano: UInt64 = 0
     public private(set) var name = WireBytes(start: nil, count: 0)
     public private(set) var droppedAttributesCount: UInt32 = 0

@@ -1,5 +1,6 @@
 import COTLP
 import CProtobufC
+import Synchronization
 
 /// Bytes counted against a process-wide limit as long as a batch holds them.
 public protocol ByteAccount: AnyObject, Sendable {
@@ -46,8 +47,8 @@ public enum DecodeError: Error, Equatable {
 
 /// One decoded export request: owns the arena, the message in it, and an index of its valid spans.
 ///
-/// Immutable once it is handed on, so any number of pipelines may read it. It is freed when its last span is exported or
-/// dropped; that moment gives the bytes back to `account`.
+/// Changed only while one pipeline has it (`edit`), so any number of readers may share it after that. It is freed when its last
+/// span is exported or dropped; that moment gives the bytes back to `account`.
 public final class TraceBatch: @unchecked Sendable {
     /// Time of arrival, Unix nanoseconds: stands in for a missing or impossible span start.
     public let receivedUnixNano: UInt64
@@ -57,20 +58,38 @@ public final class TraceBatch: @unchecked Sendable {
     public let rejectedSpanCount: Int
     public let droppedAttributeCount: Int
     /// Bytes this batch holds.
-    public var byteCount: Int { arena.allocatedBytes }
+    public var byteCount: Int { arena.allocatedBytes + (origin?.byteCount ?? 0) }
 
-    private let arena: MessageArena
-    private let spans: UnsafePointer<SpanRecord>
-    private let account: (any ByteAccount)?
+    let arena: MessageArena
+    let spans: UnsafePointer<SpanRecord>
+    let account: (any ByteAccount)?
+    /// Stages that have changed what all spans share.
+    let edits = Mutex(EditState())
+    /// The batch whose bytes this one's records point at, where it does not have them itself.
+    private let origin: TraceBatch?
 
     private init(arena: MessageArena, index: SpanIndex, receivedUnixNano: UInt64, account: (any ByteAccount)?) {
         self.arena = arena
         self.receivedUnixNano = receivedUnixNano
         self.account = account
+        origin = nil
         spans = UnsafePointer(index.spans)
         spanCount = index.count
         rejectedSpanCount = index.rejected
         droppedAttributeCount = index.droppedAttributes
+        account?.charge(arena.allocatedBytes)
+    }
+
+    /// Spans of `origin` under records of their own.
+    init(of origin: TraceBatch, arena: MessageArena, spans: UnsafePointer<SpanRecord>) {
+        self.arena = arena
+        self.spans = spans
+        self.origin = origin
+        account = origin.account
+        receivedUnixNano = origin.receivedUnixNano
+        spanCount = origin.spanCount
+        rejectedSpanCount = origin.rejectedSpanCount
+        droppedAttributeCount = origin.droppedAttributeCount
         account?.charge(arena.allocatedBytes)
     }
 

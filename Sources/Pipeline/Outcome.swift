@@ -15,6 +15,7 @@ public enum Refusal: String, Sendable, Equatable, CaseIterable {
     case memoryLimit = "memory_limit"
     case shuttingDown = "shutting_down"
     case noPipeline = "no_pipeline"
+    case tooLarge = "too_large"
     case logFull = "log_full"
     case logUnavailable = "log_unavailable"
 
@@ -24,6 +25,7 @@ public enum Refusal: String, Sendable, Equatable, CaseIterable {
         case .memoryLimit: "the collector is at its memory limit"
         case .shuttingDown: "the collector is shutting down"
         case .noPipeline: "no pipeline is configured for this signal"
+        case .tooLarge: "the request takes too much memory once it is processed"
         case .logFull: "the write-ahead log is full; the exporters are slower than what comes in"
         case .logUnavailable: "the write-ahead log cannot be written"
         }

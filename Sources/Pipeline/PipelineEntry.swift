@@ -61,10 +61,13 @@ public final class PipelineEntry: Consumer {
         public var feeding: Set<String>
         /// All that are configured: what came from one that is no more goes to every pipeline.
         public var known: Set<String>
+        /// The pipeline changes spans that another pipeline gets as well: it works on records of its own.
+        public var isChangingShared: Bool
 
-        public init(feeding: Set<String>, known: Set<String>) {
+        public init(feeding: Set<String>, known: Set<String>, isChangingShared: Bool = false) {
             self.feeding = feeding
             self.known = known
+            self.isChangingShared = isChangingShared
         }
 
         func includes(_ receiver: String) -> Bool { feeding.contains(receiver) || !known.contains(receiver) }
@@ -82,6 +85,7 @@ public final class PipelineEntry: Consumer {
     private struct Metrics: Sendable {
         let fed: Counter
         let unreadable: InternalEvent
+        let refused: InternalEvent
     }
 
     /// - Parameter source: nil without the write-ahead log.
@@ -100,7 +104,12 @@ public final class PipelineEntry: Consumer {
                     counter: registry.counter(
                         "collector_pipeline_unreadable_requests_total", help: "Requests in the log that this version cannot decode.",
                         labels: labels),
-                    logger: logger, level: .error, message: "a request in the write-ahead log cannot be decoded and is given up"))
+                    logger: logger, level: .error, message: "a request in the write-ahead log cannot be decoded and is given up"),
+                refused: InternalEvent(
+                    counter: registry.counter(
+                        "collector_pipeline_refused_spans_total", help: "Spans in the log that the pipeline refuses for good.",
+                        labels: labels),
+                    logger: logger, level: .error, message: "the pipeline refuses spans for good, they are lost"))
         }
         guard source != nil else { return }
         registry.observe("collector_pipeline_backlog", help: "1 while the pipeline is fed from the log.", labels: labels) { [weak self] in
@@ -129,7 +138,15 @@ public final class PipelineEntry: Consumer {
 
     public var admission: Outcome { next.admission }
 
-    public func consume(_ batch: SpanBatch) -> Outcome { next.consume(batch) }
+    public func consume(_ batch: SpanBatch) -> Outcome {
+        guard state.withLock({ $0.receivers.isChangingShared }) else { return next.consume(batch) }
+        return next.consume(SpanBatch(slices: batch.slices.map { SpanSlice($0.batch.copy(), hold: $0.hold) }))
+    }
+
+    /// The batch itself, or records of its own where other pipelines read the same.
+    private func own(_ batch: TraceBatch) -> TraceBatch {
+        state.withLock { $0.receivers.isChangingShared } ? batch.copy() : batch
+    }
 
     // MARK: With the log
 
@@ -151,7 +168,8 @@ public final class PipelineEntry: Consumer {
         // The feeder of a backlog that has just ended may have been quicker.
         guard let hold = source.log.take(sequence, reader: source.reader) else { return }
         hold.charge(batch.byteCount, to: held)
-        guard next.consume(SpanBatch(batch, hold: hold)) == .accepted else {
+        // Also what is refused for good: the feeder decodes without the limits of a request on its way in.
+        guard next.consume(SpanBatch(own(batch), hold: hold)) == .accepted else {
             hold.giveBack()
             return leaveToFeeder()
         }
@@ -211,12 +229,14 @@ public final class PipelineEntry: Consumer {
             return
         }
         request.hold.charge(batch.byteCount, to: held)
-        let spans = SpanBatch(batch, hold: request.hold)
-        if next.consume(spans) == .accepted {
-            metrics?.fed.add(batch.spanCount)
-        } else {
+        switch next.consume(SpanBatch(batch, hold: request.hold)) {
+        case .accepted: metrics?.fed.add(batch.spanCount)
+        case .retryable:
             request.hold.giveBack()
             wake.withLock { _ = wake.wait(until: .now + PipelineLimits.feedPollInterval) }
+        case .permanent(let refusal):
+            // Keeping it would block the log for ever.
+            metrics?.refused.emit(batch.spanCount, metadata: ["pipeline": "\(id)", "reason": "\(refusal.rawValue)"])
         }
     }
 

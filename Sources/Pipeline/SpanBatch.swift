@@ -135,6 +135,11 @@ public struct SpanBatch: TelemetryBatch {
         }
     }
 
+    /// Counts the bytes again, after a stage has written into the requests' arenas.
+    public mutating func recountBytes() {
+        byteCount = Self.byteCount(of: slices)
+    }
+
     public mutating func append(_ other: SpanBatch) {
         slices.append(contentsOf: other.slices)
         itemCount += other.itemCount

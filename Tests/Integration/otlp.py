@@ -12,6 +12,8 @@ import time
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from moved_text import put_back
+
 KINDS = {0: "UNSPECIFIED", 1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
 STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 TAGS = {"double", "bytes", "kvlist", "column"}
@@ -216,7 +218,9 @@ def from_row(row):
         "parent_span_id": hexadecimal(row["parent_span_id"]) or None,
         "trace_state": row["trace_state"] or "", "flags": (row["flags"] or 0) % 2**32, "name": row["name"] or "", "kind": row["kind"],
         "start": start, "end": (start + row["duration_nano"]) % 2**64,
-        "attributes": pairs_of_json(json_of_column(row["attributes"])), "dropped_attributes": (row["dropped_attributes"] or 0) % 2**32,
+        "attributes": pairs_of_json(put_back(
+            json_of_column(row["attributes"]), row, lambda text: ("string", clean(text)), value_of_json, json_of_column)),
+        "dropped_attributes": (row["dropped_attributes"] or 0) % 2**32,
         "events": tuple((clean(e["name"]), e["time_unix_nano"], inner(e), e.get("dropped_attributes", 0)) for e in events),
         "dropped_events": (row["dropped_events"] or 0) % 2**32,
         "links": tuple((i["trace_id"], i["span_id"], clean(i.get("trace_state") or ""), i.get("flags", 0), inner(i),

@@ -44,6 +44,8 @@ struct ClientAddress: Sendable {
 struct ProcessorBlueprint: Sendable {
     /// Set for a processor that limits the process's memory.
     var memoryLimiter: MemoryLimiterConfig?
+    /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
+    var changesSpans = false
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 

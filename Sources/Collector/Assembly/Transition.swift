@@ -84,9 +84,11 @@ struct Transition: Sendable {
             }
             successor = processors.last?.input ?? successor
         }
+        let pipelines = next.blueprints.pipelines
+        let isShared = pipelines.count { !Set($0.receivers).isDisjoint(with: pipeline.receivers) } > 1
         let receivers = PipelineEntry.Receivers(
-            feeding: Set(pipeline.receivers.map(\.description)),
-            known: Set(next.blueprints.pipelines.flatMap(\.receivers).map(\.description)))
+            feeding: Set(pipeline.receivers.map(\.description)), known: Set(pipelines.flatMap(\.receivers).map(\.description)),
+            isChangingShared: isShared && pipeline.processors.contains { next.blueprints.processors[$0]?.changesSpans == true })
         var entered = old ?? makeEntry(pipeline.id, successor, receivers, context)
         if let old {
             feedings.append(Feeding(pipeline: old, former: old.receivers, next: receivers))

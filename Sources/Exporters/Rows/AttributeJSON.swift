@@ -4,7 +4,8 @@ import OTLPWire
 ///
 /// Integers have no fraction, doubles always one and never an exponent; what JSON cannot tell apart is tagged: `{"double":
 /// "NaN"}` (and `-0`, `Infinity`, `-Infinity`), `{"bytes": "base64"}`. A key-value list is an object; one that repeats a key,
-/// or whose only key is a tag's name, is `{"kvlist": [[key, value], …]}`. An absent value is null. Text is sanitised first, so
+/// or whose only key is a tag's name, is `{"kvlist": [[key, value], …]}`. An absent value is null. Text that was moved to a
+/// column leaves `{"column": …}` (`MovedText`). Text is sanitised first, so
 /// keys that become equal by it count as repeated. Contract: database documentation, "Lossless".
 ///
 /// One pass over the encoded attributes; time and memory are linear in their size however they nest and repeat.
@@ -19,6 +20,8 @@ struct AttributeJSON: ~Copyable {
     /// The members of the objects that are open, innermost last.
     private var members: [Member] = []
     private var scratch = OutputBuffer()
+    private var moved: [MovedText] = []
+    private var nextMoved = 0
     private var valuesLeft = 0
     private var textEnd = 0
     private var isOverLimit = false
@@ -31,8 +34,12 @@ struct AttributeJSON: ~Copyable {
     }
 
     /// Writes the object of all `attributes`. False, with nothing written, when it would exceed a jsonb column's limits.
-    mutating func appendAttributes(_ attributes: AttributesView, to output: inout OutputBuffer) -> Bool {
-        appendColumn(to: &output) { writer, output in writer.object(attributes, &output) }
+    ///
+    /// - Parameter moved: attributes whose text stands in another column, by ascending place; they leave what says where.
+    mutating func appendAttributes(_ attributes: AttributesView, moved: [MovedText] = [], to output: inout OutputBuffer) -> Bool {
+        self.moved = moved
+        nextMoved = 0
+        return appendColumn(to: &output) { writer, output in writer.object(attributes, &output, isOutermost: true) }
     }
 
     /// Writes the array of the span's events; the same.
@@ -133,7 +140,8 @@ struct AttributeJSON: ~Copyable {
         }
     }
 
-    private mutating func object(_ attributes: AttributesView, _ output: inout OutputBuffer) {
+    private mutating func object(_ attributes: AttributesView, _ output: inout OutputBuffer, isOutermost: Bool = false) {
+        var place = 0
         let start = output.count
         let firstMember = members.count
         let number = keys.openObject()
@@ -149,8 +157,14 @@ struct AttributeJSON: ~Copyable {
             }
             if !isNew { repeatsKey = true }
             output.append(UInt8(ascii: ":"))
-            value(attribute.value, &output)
-            if isOverLimit { return }
+            if isOutermost, nextMoved < moved.count, moved[nextMoved].attribute == place {
+                moved[nextMoved].append(to: &output)
+                nextMoved += 1
+            } else {
+                value(attribute.value, &output)
+                if isOverLimit { return }
+            }
+            place += 1
             members.append(Member(key: key, valueEnd: output.count))
         }
         output.append(UInt8(ascii: "}"))

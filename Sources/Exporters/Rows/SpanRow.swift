@@ -35,7 +35,7 @@ struct SpanRow {
 }
 
 /// Columns that only some spans fill: those of LLM calls, and the user and session of any span. Null where nil.
-/// Text is as sent; writers sanitise and cut it (`RowLimits`).
+/// Text is as sent; writers sanitise and cut it (`RowLimits`). Where it lies: `ContentColumns`.
 struct GenAIColumns {
     var provider: WireBytes?
     var model: WireBytes?

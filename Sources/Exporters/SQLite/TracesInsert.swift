@@ -18,6 +18,7 @@ struct TracesInsert: ~Copyable {
     private var text = OutputBuffer(capacity: 16 * 1_024)
     private var fields: [Field] = []
     private var json = AttributeJSON()
+    private var content = ContentColumns()
     private var resources = ResourceCache()
     private var resource: UnsafeRawPointer?
     private var scope: UnsafeRawPointer?
@@ -76,7 +77,9 @@ struct TracesInsert: ~Copyable {
 
     /// Inserts one span. After an error that `isAboutData`, the next span can be inserted as if this one had not been.
     mutating func insert(_ reference: SpanReference) throws(SQLiteError) {
-        try insert(SpanRow(reference, window: window), samplingReason: reference.samplingReason)
+        var row = SpanRow(reference, window: window)
+        row.genAI = content.read(row.span, json: &json)
+        try insert(row, samplingReason: reference.samplingReason)
     }
 
     mutating func insert(_ row: SpanRow, samplingReason: String?) throws(SQLiteError) {
@@ -169,7 +172,7 @@ struct TracesInsert: ~Copyable {
     private mutating func appendJSON(_ span: SpanView) throws(SQLiteError) {
         var start = text.count
         var dropped = span.droppedAttributesCount
-        if !json.appendAttributes(span.attributes, to: &text) {
+        if !json.appendAttributes(span.attributes, moved: content.moved, to: &text) {
             text.append("{}")
             leftOut(span.attributeCount, &dropped)
         }

@@ -43,6 +43,7 @@ struct CopyEncoder: ~Copyable {
     var output = OutputBuffer(capacity: 2 * TimescaleDBLimits.copyChunkBytes)
     private let window: TimestampWindow
     private var json = AttributeJSON()
+    private var content = ContentColumns()
     private var cache = ResourceCache()
     /// One row per run of equal resources, in the batch's order; and the run that is being encoded.
     private var resourceRuns: [ResourceRow] = []
@@ -89,11 +90,11 @@ struct CopyEncoder: ~Copyable {
 
     /// Appends one row. Spans must come in the order of the batch given to `begin`.
     ///
-    /// - Parameter genAI: what the span adds as an LLM call; nil for all others.
+    /// - Parameter genAI: columns in place of those that the span's record gives.
     @inline(__always)
     mutating func append(_ reference: SpanReference, genAI: GenAIColumns? = nil) {
         var row = SpanRow(reference, window: window)
-        row.genAI = genAI
+        row.genAI = genAI ?? content.read(row.span, json: &json)
         let span = row.span
         if span.resource.identity != resourceIdentity { startResource(span.resource) }
         if scopeIdentity != span.scopeIdentity { startScope(span.scope) }
@@ -165,7 +166,7 @@ struct CopyEncoder: ~Copyable {
     private mutating func appendJSONColumns(_ span: SpanView) {
         var start = openJSON()
         var dropped = span.droppedAttributesCount
-        if !json.appendAttributes(span.attributes, to: &output) {
+        if !json.appendAttributes(span.attributes, moved: content.moved, to: &output) {
             output.append("{}")
             dropped = Self.sum(dropped, span.attributeCount)
             notes.oversizeColumns &+= 1

@@ -129,6 +129,13 @@ public struct OutputBuffer: ~Copyable, @unchecked Sendable {
         count += distance
     }
 
+    /// Puts `bytes`, which must not be this buffer's own, at `offset`, before what stands there.
+    public mutating func insert(_ bytes: WireBytes, at offset: Int) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        shift(from: offset, by: bytes.count)
+        memcpy(base + offset, source, bytes.count)
+    }
+
     /// Closes the gap that removing `range` leaves.
     mutating func remove(_ range: Range<Int>) {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
