@@ -32,7 +32,8 @@ extension MemoryPlan {
 
     private func announce(_ logger: Logger) {
         var metadata: Logger.Metadata = [
-            "requests_refused_from_mib": "\(Self.mib(limits.softBytes))", "queue_of_each_exporter_mib": "\(Self.mib(queueBytesMax))",
+            "requests_refused_from_mib": "\(Self.mib(limits.softBytes))",
+            "queue_of_each_exporter_mib": "\(Self.mib(min(queueBytesMax, limits.softBytes)))",
         ]
         if let ceiling {
             metadata["available_mib"] = "\(Self.mib(ceiling.bytes))"

@@ -23,7 +23,7 @@ struct MemoryPlan: Equatable, Sendable {
     }
 
     let limits: MemoryLimits
-    /// Bytes that may wait in one exporter's queue.
+    /// Bytes that may wait in one exporter's queue; `.max` where the budget alone bounds it.
     let queueBytesMax: Int
     /// With the write-ahead log: bytes that one pipeline may hold in all its stages; the rest waits in the log.
     let pipelineBytesMax: Int
@@ -67,7 +67,10 @@ struct MemoryPlan: Equatable, Sendable {
         let soft = max(1, Int(Double(requests) * (1 - spike)))
         limits = MemoryLimits(softBytes: soft, hardBytes: requests, takesOversized: !isGiven)
         let share = Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.exporterBytes.count)
-        queueBytesMax = max(1, share)
+        // The only exporter, without the log: nobody needs what its queue does not take, and the budget slows clients down where a full
+        // queue would send them away.
+        let isAlone = demand.exporterBytes.count <= 1 && !demand.hasLog
+        queueBytesMax = isAlone ? .max : max(1, share)
         pipelineBytesMax = max(1, Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.pipelines))
         parts = [
             Part(name: "requests", bytes: requests), Part(name: "decoder_pool", bytes: scaled.chunks),

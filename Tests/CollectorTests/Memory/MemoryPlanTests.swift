@@ -73,6 +73,12 @@ import Testing
         #expect(abs(three.queueBytesMax * 3 - one.queueBytesMax) <= 3)
     }
 
+    @Test func `the only exporter without the log is bounded by the budget alone`() {
+        #expect(MemoryPlan(demand(exporters: [0], hasLog: false), ceiling: Self.large).queueBytesMax == .max)
+        let two = MemoryPlan(demand(exporters: [0, 0], hasLog: false), ceiling: Self.large)
+        #expect(two.queueBytesMax < two.limits.softBytes)
+    }
+
     @Test func `the sum names every part in MiB`() {
         let plan = MemoryPlan(demand(), ceiling: Self.large)
         #expect(plan.sumText.contains("requests 96.0"))
