@@ -13,10 +13,11 @@ import Synchronization
 /// outage costs room in the log and none in memory.
 ///
 /// Who hands a record on is decided by the log (`WriteAheadLog.take`, `next`), so that no thread can do it twice. The entry outlives
-/// its pipeline: a reload gives it another `next`.
+/// its pipeline's stages: a reload exchanges what `next` leads to.
 public final class PipelineEntry: Consumer {
     /// The pipeline's id, `traces` or `traces/name`.
     public let id: String
+    private let next: any Consumer<SpanBatch>
     private let source: Source?
     private let held = Held()
     private let state: Mutex<State>
@@ -74,7 +75,6 @@ public final class PipelineEntry: Consumer {
     }
 
     private struct State {
-        var next: any Consumer<SpanBatch>
         var receivers: Receivers
         var hasBacklog = false
         /// Grows with each request that was left to the feeder: it must not stop while one came after its last look.
@@ -93,9 +93,10 @@ public final class PipelineEntry: Consumer {
         id: String, next: any Consumer<SpanBatch>, receivers: Receivers, source: Source?, registry: MetricRegistry, logger: Logger
     ) {
         self.id = id
+        self.next = next
         self.source = source
         self.logger = logger
-        state = Mutex(State(next: next, receivers: receivers))
+        state = Mutex(State(receivers: receivers))
         let labels = [(name: "pipeline", value: id)]
         metrics = source.map { _ in
             Metrics(
@@ -120,16 +121,10 @@ public final class PipelineEntry: Consumer {
         ) { [held] in Double(held.count) }
     }
 
-    /// Gives the entry another pipeline, from the next batch on.
-    public func replaceNext(_ next: any Consumer<SpanBatch>, receivers: Receivers) {
-        state.withLock { state in
-            state.next = next
-            state.receivers = receivers
-        }
-        wake.withLock { wake.broadcast() }
+    /// Changes whose requests the pipeline is for, from the next one on.
+    public func replaceReceivers(_ receivers: Receivers) {
+        state.withLock { $0.receivers = receivers }
     }
-
-    private var next: any Consumer<SpanBatch> { state.withLock { $0.next } }
 
     /// Whether requests wait in the log.
     public var hasBacklog: Bool { state.withLock { $0.hasBacklog } }
@@ -143,11 +138,6 @@ public final class PipelineEntry: Consumer {
         return next.consume(SpanBatch(slices: batch.slices.map { SpanSlice($0.batch.copy(), hold: $0.hold) }))
     }
 
-    /// The batch itself, or records of its own where other pipelines read the same.
-    private func own(_ batch: TraceBatch) -> TraceBatch {
-        state.withLock { $0.receivers.isChangingShared } ? batch.copy() : batch
-    }
-
     // MARK: With the log
 
     /// Reads what former runs left behind. To be called once, when the log is open and the pipeline has started.
@@ -159,9 +149,9 @@ public final class PipelineEntry: Consumer {
     /// Hands a durable request on, or leaves it to the feeder. From any thread; never refuses.
     public func deliver(_ batch: TraceBatch, sequence: UInt64) {
         guard let source else { return }
-        let (next, isDirect) = state.withLock { state in
+        let (isDirect, needsOwn) = state.withLock { state in
             if state.hasBacklog || state.isStopping { state.left += 1 }
-            return (state.next, !state.hasBacklog && !state.isStopping)
+            return (!state.hasBacklog && !state.isStopping, state.receivers.isChangingShared)
         }
         guard isDirect else { return }
         guard held.count < source.bytesMax, next.admission == .accepted else { return leaveToFeeder() }
@@ -169,7 +159,7 @@ public final class PipelineEntry: Consumer {
         guard let hold = source.log.take(sequence, reader: source.reader) else { return }
         hold.charge(batch.byteCount, to: held)
         // Also what is refused for good: the feeder decodes without the limits of a request on its way in.
-        guard next.consume(SpanBatch(own(batch), hold: hold)) == .accepted else {
+        guard next.consume(SpanBatch(needsOwn ? batch.copy() : batch, hold: hold)) == .accepted else {
             hold.giveBack()
             return leaveToFeeder()
         }
@@ -205,8 +195,7 @@ public final class PipelineEntry: Consumer {
     /// False when the entry has stopped.
     private func waitForRoom(_ source: Source) -> Bool {
         while true {
-            let (next, isStopping) = state.withLock { ($0.next, $0.isStopping) }
-            if isStopping { return false }
+            if state.withLock({ $0.isStopping }) { return false }
             // A pipeline that has nothing gets something, or requests that come in could starve it.
             let hasRoom = held.count == 0 || (held.count < source.bytesMax && !source.budget.isExhausted)
             if hasRoom, next.admission == .accepted { return true }

@@ -274,10 +274,10 @@ private final class Bench: Sendable {
     @Test func aBacklogGoesOnIntoThePipelineThatReplacesItsOwn() async throws {
         let former = SpanSink(refusing: true)
         let successor = SpanSink()
-        let receivers = PipelineEntry.Receivers(feeding: ["otlp"], known: ["otlp"])
-        let bench = Bench(directory, former, receivers: receivers)
+        let way = Way(to: former)
+        let bench = Bench(directory, way)
         for id in UInt64(1)...10 { try bench.take([id]) }
-        bench.entry.replaceNext(successor, receivers: receivers)
+        way.lead(to: successor)
         #expect(successor.spans(atLeast: 10) == Array(1...10))
         await bench.end()
         #expect(former.received == [])
@@ -311,4 +311,17 @@ private struct SplitMix64 {
         word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
         return word ^ (word >> 31)
     }
+}
+
+/// Leads to one pipeline, then to another, as the link after an entry does at a reload.
+private final class Way: Consumer {
+    private let end: Mutex<SpanSink>
+
+    init(to end: SpanSink) { self.end = Mutex(end) }
+
+    func lead(to end: SpanSink) { self.end.withLock { $0 = end } }
+
+    var admission: Outcome { end.withLock { $0 }.admission }
+
+    func consume(_ batch: SpanBatch) -> Outcome { end.withLock { $0 }.consume(batch) }
 }

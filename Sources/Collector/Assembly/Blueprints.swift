@@ -89,11 +89,6 @@ struct Blueprints: Sendable {
     }
 }
 
-extension ComponentContext {
-    /// Whether what a pipeline has taken is in the log: then nothing is given up for lack of time.
-    var isDurable: Bool { log != nil }
-}
-
 extension Blueprints {
     /// What the configuration asks of the memory.
     func memoryDemand(eventLoops: Int, hasLog: Bool) -> MemoryPlan.Demand {

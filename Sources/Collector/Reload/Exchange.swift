@@ -31,7 +31,7 @@ struct Exchange: Sendable {
     /// From the end of each pipeline backwards.
     func connect() async {
         for connection in transition.connections { await connection.link.connect(to: connection.next) }
-        for feeding in transition.feedings { feeding.pipeline.entry.replaceNext(feeding.pipeline.head, receivers: feeding.next) }
+        for feeding in transition.feedings { feeding.pipeline.entry.replaceReceivers(feeding.next) }
         for redirection in transition.redirections { redirection.output.replaceRoute(redirection.next) }
         await settle()
     }
@@ -85,7 +85,7 @@ struct Exchange: Sendable {
     func withdraw(receiversWereStopped: Bool) async -> Assembly {
         for redirection in transition.redirections { redirection.output.replaceRoute(redirection.former) }
         await settle()
-        for feeding in transition.feedings { feeding.pipeline.entry.replaceNext(feeding.pipeline.head, receivers: feeding.former) }
+        for feeding in transition.feedings { feeding.pipeline.entry.replaceReceivers(feeding.former) }
         for connection in transition.connections.reversed() { await connection.link.connect(to: connection.former) }
         var restored = transition.former
         for id in receiversWereStopped ? transition.plan.receiversStoppedFirst : [] {

@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import OTLPWire
 
@@ -10,8 +11,6 @@ enum PriceFile {
         let size: Int
         let inode: UInt64
     }
-
-    private static let chunkBytes = 256 * 1024
 
     static func stamp(_ path: String) -> Stamp? {
         var status = stat()
@@ -34,25 +33,13 @@ enum PriceFile {
     }
 
     private static func contents(_ path: String) throws(PriceFileError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw PriceFileError(path, "cannot be read: \(reason(errno))") }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        while true {
-            let used = bytes.count
-            bytes.append(contentsOf: repeatElement(0, count: chunkBytes))
-            let count = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress?.advanced(by: used), chunkBytes) }
-            let failure = errno
-            bytes.removeLast(chunkBytes - max(0, count))
-            if count == 0 { return bytes }
-            if count < 0, failure != EINTR { throw PriceFileError(path, "cannot be read: \(reason(failure))") }
-            guard bytes.count <= GenAILimits.priceFileBytesMax else {
-                throw PriceFileError(path, "is larger than \(GenAILimits.priceFileBytesMax >> 20) MiB")
+        do throws(FileBytes.Failure) {
+            return try FileBytes.read(path, bytesMax: GenAILimits.priceFileBytesMax)
+        } catch {
+            switch error {
+            case .unreadable(let reason): throw PriceFileError(path, "cannot be read: \(reason)")
+            case .tooLarge: throw PriceFileError(path, "is larger than \(GenAILimits.priceFileBytesMax >> 20) MiB")
             }
         }
-    }
-
-    private static func reason(_ code: Int32) -> String {
-        strerror(code).map { String(cString: $0) } ?? "error \(code)"
     }
 }

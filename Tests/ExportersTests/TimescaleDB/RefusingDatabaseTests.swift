@@ -17,15 +17,6 @@ struct RefusingDatabaseTests {
         return config
     }
 
-    private func eventually(_ condition: () throws -> Bool) async throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(20)
-        while ContinuousClock.now < deadline {
-            if try condition() { return true }
-            try await Task.sleep(for: .milliseconds(5))
-        }
-        return false
-    }
-
     /// Runs an exporter that works, breaks the database, expects `kind` and the words in health, mends it, expects all spans once.
     ///
     /// - Parameter disconnect: ends the exporter's connections after breaking, so that it has to connect anew.
