@@ -67,6 +67,7 @@ let package = Package(
                 "Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CLibPQ", "CSQLite",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        module("Sampling", ["Configuration", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         .executableTarget(
             name: "Collector",
             dependencies: [
@@ -83,6 +84,7 @@ let package = Package(
         tests("HTTPServerTests", ["HTTPServer", "SelfTelemetry"] + nio),
         tests("OTLPWireTests", ["OTLPWire"], exclude: ["Fixtures"]),
         tests("PipelineTests", ["Configuration", "Pipeline", "OTLPWire", "SelfTelemetry"]),
+        tests("SamplingTests", ["Configuration", "OTLPWire", "Pipeline", "Sampling", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",
