@@ -56,6 +56,7 @@ let package = Package(
 
         module("SelfTelemetry", [.product(name: "Logging", package: "swift-log")]),
         module("Configuration", ["Yams"]),
+        module("Patterns", ["CRE2", "OTLPWire"]),
         module("Crypto", ["COpenSSL"]),
         module("HTTPServer", nio + ["CNGHTTP2", "SelfTelemetry"]),
         module("OTLPWire", ["COTLP", "CProtobufC", "CSIMDJSON"]),
@@ -77,7 +78,7 @@ let package = Package(
         module(
             "Redaction",
             [
-                "Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CRE2", "CTextScan",
+                "Configuration", "Crypto", "OTLPWire", "Patterns", "Pipeline", "SelfTelemetry", "CTextScan",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         module(
@@ -86,6 +87,9 @@ let package = Package(
                 "Configuration", "Crypto", "OTLPWire", "Pipeline", "SelfTelemetry", "CLibPQ", "CSQLite",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        module(
+            "Sampling",
+            ["Configuration", "OTLPWire", "Patterns", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         .executableTarget(
             name: "Collector",
             dependencies: [
@@ -116,9 +120,10 @@ let package = Package(
         tests(
             "RedactionTests",
             [
-                "Configuration", "OTLPWire", "Pipeline", "Redaction", "SelfTelemetry",
+                "Configuration", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["corpus.py"]),
+        tests("SamplingTests", ["Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry"]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",

@@ -1,5 +1,7 @@
 import OTLPWire
+import Patterns
 import Testing
+
 @testable import Redaction
 
 @Suite struct TextRedactorTests {

@@ -28,8 +28,8 @@ REGISTRY_HOSTS = [".".join(parts) for parts in (
 SYSTEM = {"Swift", "Synchronization", "Glibc", "Dispatch"}
 NIO = {"NIOCore", "NIOPosix", "NIOHTTP1"}
 EVERYWHERE = SYSTEM | {"SelfTelemetry", "Logging"}
-SWIFT_MODULES = {"Configuration", "Crypto", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "GenAI", "Redaction", "Sampling",
-                 "Exporters", "SelfTelemetry"}
+SWIFT_MODULES = {"Configuration", "Crypto", "HTTPServer", "OTLPReceiver", "OTLPWire", "Patterns", "Pipeline", "GenAI", "Redaction",
+                 "Sampling", "Exporters", "SelfTelemetry"}
 MAY_IMPORT = {
     "Collector": SWIFT_MODULES | NIO | {"ArgumentParser", "ServiceLifecycle"},
     "Configuration": {"Yams"},
@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "OTLPWire": {"COTLP", "CProtobufC", "CSIMDJSON"},
     "Pipeline": {"Configuration", "OTLPWire", "CISAL", "CMalloc", "CXXHash"},
     "GenAI": {"Configuration", "OTLPWire", "Pipeline"},
-    "Redaction": {"Configuration", "OTLPWire", "Pipeline", "Crypto", "CRE2", "CTextScan"},
-    "Sampling": {"OTLPWire", "Pipeline"},
+    "Patterns": {"OTLPWire", "CRE2"},
+    "Redaction": {"Configuration", "OTLPWire", "Patterns", "Pipeline", "Crypto", "CTextScan"},
+    "Sampling": {"Configuration", "OTLPWire", "Patterns", "Pipeline"},
     "Exporters": {"Configuration", "OTLPWire", "Pipeline", "Crypto", "CLibPQ", "CSQLite", "CCurl", "CRDKafka"},
     "SelfTelemetry": set(),
 }

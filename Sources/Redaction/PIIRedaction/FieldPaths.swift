@@ -1,4 +1,5 @@
 import OTLPWire
+import Patterns
 
 /// What is done to attributes for their keys alone.
 struct KeyRules: Sendable {

@@ -1,5 +1,6 @@
 import Configuration
 import Crypto
+import Patterns
 
 /// `processors.pii_redaction`.
 public struct PIIRedactionConfig: Sendable {

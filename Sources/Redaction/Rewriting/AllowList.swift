@@ -1,4 +1,5 @@
 import OTLPWire
+import Patterns
 
 /// Values that are left as they are: globs over the whole value, and for email over the domain alone. Case does not matter.
 public struct AllowList: Sendable {

@@ -1,3 +1,5 @@
+import Patterns
+
 /// What is put in the place of a sensitive value.
 public enum Strategy: String, CaseIterable, Sendable {
     /// `sha256:` and 16 hexadecimal digits of a keyed hash: equal values get equal tokens.

@@ -111,7 +111,8 @@ struct ExporterDatabaseTests {
                 // Spans keep coming until something was broken.
                 let isHit = try await eventually {
                     if exporter.admission == .accepted {
-                        #expect(exporter.consume(try Model.batch(Model.spans(100, first: batches * 100))) == .accepted)
+                        let batch = try Model.batch(Model.spans(100, first: batches * 100))
+                        #expect(exporter.consume(batch) == .accepted)
                         batches += 1
                     }
                     return proxy.hitCount > hits
@@ -120,7 +121,8 @@ struct ExporterDatabaseTests {
             }
             proxy.set(nil)
             await exporter.shutdown(deadline: .now + .seconds(30))
-            #expect(try database.value("select count(*) || ' ' || count(distinct span_id) from traces") == "\(batches * 100) \(batches * 100)")
+            #expect(
+                try database.value("select count(*) || ' ' || count(distinct span_id) from traces") == "\(batches * 100) \(batches * 100)")
         }
     }
 }

@@ -7,11 +7,11 @@ public struct Glob: Sendable, Equatable {
     /// Whether there is no `*`.
     public var isLiteral: Bool { pieces.count == 1 }
     /// The text when there is no `*`.
-    var literal: [UInt8] { pieces[0] }
+    public var literal: [UInt8] { pieces[0] }
 
     public init(_ text: String, ignoresCase: Bool = false) {
         self.ignoresCase = ignoresCase
-        let bytes = text.utf8.map { ignoresCase ? ASCII.lower($0) : $0 }
+        let bytes = text.utf8.map { ignoresCase ? Self.lower($0) : $0 }
         pieces = bytes.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false).map(Array.init)
     }
 
@@ -35,8 +35,10 @@ public struct Glob: Sendable, Equatable {
     private func has(_ piece: [UInt8], _ bytes: WireBytes, at start: Int) -> Bool {
         for offset in piece.indices {
             let byte = bytes[start + offset]
-            if (ignoresCase ? ASCII.lower(byte) : byte) != piece[offset] { return false }
+            if (ignoresCase ? Self.lower(byte) : byte) != piece[offset] { return false }
         }
         return true
     }
+
+    private static func lower(_ byte: UInt8) -> UInt8 { byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte }
 }

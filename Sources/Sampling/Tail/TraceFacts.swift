@@ -1,0 +1,48 @@
+import OTLPWire
+
+/// What the policies need to know about a trace, gathered span by span, so that a decision does not walk the spans again.
+struct TraceFacts: BitwiseCopyable {
+    /// Which criteria some span (or its resource) has met.
+    var met = CriteriaSet()
+    var spanCount = 0
+    /// Wire bytes of its spans.
+    var byteCount = 0
+    /// Unix nanoseconds, over spans with a start.
+    var earliestStart = UInt64.max
+    var latestEnd: UInt64 = 0
+    var costUSD = 0.0
+    var promptTokens: Int64 = 0
+    var completionTokens: Int64 = 0
+    var totalTokens: Int64 = 0
+    /// Hash of the attributes that `dynamic` policies tell traces apart by: the root's, or else of the first span that came.
+    var dynamicKey: UInt64 = 0
+    var hasRoot = false
+
+    /// From the first start to the last end; 0 when clocks disagree.
+    var durationNano: UInt64 { latestEnd > earliestStart ? latestEnd - earliestStart : 0 }
+    /// Whole milliseconds, as the Go collector compares them.
+    var durationMilliseconds: UInt64 { durationNano / 1_000_000 }
+}
+
+/// A set of criteria by number.
+struct CriteriaSet: BitwiseCopyable, Equatable {
+    static let capacity = 256
+
+    private var words = SIMD4<UInt64>()
+
+    var isEmpty: Bool { words == SIMD4<UInt64>() }
+
+    func contains(_ criterion: Int) -> Bool { words[criterion >> 6] >> UInt64(criterion & 63) & 1 == 1 }
+
+    mutating func insert(_ criterion: Int) { words[criterion >> 6] |= 1 << UInt64(criterion & 63) }
+
+    mutating func formUnion(_ other: CriteriaSet) { words |= other.words }
+}
+
+/// One LLM call's figures as policies use them.
+struct SpanSpend {
+    var costUSD: Double?
+    var promptTokens: Int64?
+    var completionTokens: Int64?
+    var totalTokens: Int64?
+}
