@@ -12,8 +12,8 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
+        "attributes": attributesProcessor, "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
+        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor, "resource": resourceProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -85,6 +85,11 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
 
 // MARK: Processors
 
+private func attributesProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = AttributesConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
 private func batchProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = BatchConfig(from: section)
     return ProcessorBlueprint { context, next in
@@ -123,6 +128,11 @@ private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
         PIIRedactionProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
+}
+
+private func resourceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ResourceConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
 }
 
 // MARK: Exporters
