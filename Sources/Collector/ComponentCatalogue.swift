@@ -119,7 +119,7 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = PIIRedactionConfig(from: section)
-    return ProcessorBlueprint(changesSpans: true) { context, next in
+    return ProcessorBlueprint(changesSpans: true, redaction: config) { context, next in
         PIIRedactionProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }

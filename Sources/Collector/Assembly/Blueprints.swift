@@ -2,6 +2,7 @@ import Configuration
 import Logging
 import NIOCore
 import Pipeline
+import Redaction
 import SelfTelemetry
 
 typealias TraceConsumer = any Consumer<SpanBatch>
@@ -46,6 +47,8 @@ struct ProcessorBlueprint: Sendable {
     var memoryLimiter: MemoryLimiterConfig?
     /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
     var changesSpans = false
+    /// Of a processor that redacts.
+    var redaction: PIIRedactionConfig?
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 

@@ -24,7 +24,7 @@ public struct PIIRedactionConfig: Sendable {
     var allow: [String] = []
     var fields = FieldPaths()
     /// Whether some strategy in use hashes.
-    public private(set) var hashes = true
+    private var hashes = true
 
     public init() {}
 
@@ -33,14 +33,15 @@ public struct PIIRedactionConfig: Sendable {
         readKey(section)
         detect = Self.kinds(section, "detect", default: detect)
         let names = section.strings("scan", default: Place.allCases.filter { places.contains($0) }.map(\.rawValue))
-        places = Set(names.compactMap { name in
-            let place = Place(rawValue: name)
-            if place == nil {
-                let known = Place.allCases.map(\.rawValue).joined(separator: ", ")
-                section.problem("there is no place '\(name)'; places are \(known)", at: "scan")
-            }
-            return place
-        })
+        places = Set(
+            names.compactMap { name in
+                let place = Place(rawValue: name)
+                if place == nil {
+                    let known = Place.allCases.map(\.rawValue).joined(separator: ", ")
+                    section.problem("there is no place '\(name)'; places are \(known)", at: "scan")
+                }
+                return place
+            })
         allow = section.strings("allow", default: [])
         summary = section.bool("summary", default: summary)
         for rule in section.sections("rules") { read(rule: rule) }
@@ -111,10 +112,16 @@ public struct PIIRedactionConfig: Sendable {
         section.finish()
     }
 
+    /// Whether hashes are made with a key that ends with the process.
+    public var usesRandomKey: Bool { hashes && hashKey == nil }
+
+    /// For all that have none of their own: equal values get equal tokens throughout the process.
+    private static let processKey = KeyedHash.random()
+
     /// The redactor these settings describe.
     public func redactor() -> TextRedactor {
         TextRedactor(
             detect: KindSet(detect), customs: customs, strategy: strategy, strategies: strategies, allow: AllowList(allow),
-            key: hashKey ?? .random())
+            key: hashKey ?? Self.processKey)
     }
 }

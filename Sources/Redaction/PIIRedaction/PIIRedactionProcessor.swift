@@ -28,7 +28,7 @@ public final class PIIRedactionProcessor: Consumer, Component {
         self.next = next
         redactor = config.redactor()
         metrics = PIIRedactionMetrics(registry: registry, processor: id, kinds: redactor.kindNames)
-        if config.hashes, config.hashKey == nil {
+        if config.usesRandomKey {
             logger.warning("no hash_key: hashes are made with a random key, and differ from those of other processes and after a restart")
         }
     }
@@ -52,7 +52,7 @@ public final class PIIRedactionProcessor: Consumer, Component {
             }
         }
         do throws(EditError) {
-            for slice in batch.slices { try redact(slice, worker) }
+            for slice in batch.slices { try worker.redact(slice, for: self) }
         } catch {
             metrics.refused()
             return .permanent(.tooLarge)
@@ -65,21 +65,5 @@ public final class PIIRedactionProcessor: Consumer, Component {
     /// On its way into or out of `idle`.
     private struct Taken: @unchecked Sendable {
         let redactor: SpanRedactor?
-    }
-
-    private func redact(_ slice: SpanSlice, _ worker: SpanRedactor) throws(EditError) {
-        try slice.batch.edit { editor throws(EditError) in
-            if worker.readsResources, editor.isFirstTime(for: self) {
-                var last: UnsafeRawPointer?
-                for index in 0..<slice.batch.spanCount {
-                    let resource = slice.batch[index].resource
-                    // A request's spans come resource by resource.
-                    if resource.identity == last { continue }
-                    last = resource.identity
-                    try worker.redact(resource, editor)
-                }
-            }
-            try slice.forEach { reference throws(EditError) in try worker.redact(reference.span, editor) }
-        }
     }
 }

@@ -1,4 +1,5 @@
 import OTLPWire
+import Pipeline
 
 /// Redacts spans in place, everywhere the configuration says. Used by one thread at a time.
 final class SpanRedactor {
@@ -32,11 +33,36 @@ final class SpanRedactor {
         parts.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
     }
 
+    /// Told of each value found: for dry runs.
+    var observer: RedactionObserver? {
+        get { values.observer }
+        set { values.observer = newValue }
+    }
+
+    /// Redacts a request's spans, and its resources unless that was done when another part of it passed `stage`.
+    func redact(_ slice: SpanSlice, for stage: AnyObject) throws(EditError) {
+        try slice.batch.edit { editor throws(EditError) in
+            if readsResources, editor.isFirstTime(for: stage) {
+                var last: UnsafeRawPointer?
+                for index in 0..<slice.batch.spanCount {
+                    let resource = slice.batch[index].resource
+                    // A request's spans come resource by resource.
+                    if resource.identity == last { continue }
+                    last = resource.identity
+                    try redact(resource, editor)
+                }
+            }
+            try slice.forEach { reference throws(EditError) in try redact(reference.span, editor) }
+        }
+    }
+
     // MARK: Resources
 
-    var readsResources: Bool { places.contains(.resource) || !fields.resource.isEmpty }
+    private var readsResources: Bool { places.contains(.resource) || !fields.resource.isEmpty }
 
-    func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+    private func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+        observer?.beginResource()
+        observer?.begin("resource.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
             resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource),
@@ -48,8 +74,10 @@ final class SpanRedactor {
 
     // MARK: Spans
 
-    func redact(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
+    private func redact(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         values.startSpan()
+        observer?.beginSpan()
+        observer?.begin("span.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
             span.encodedAttributes, field: OTLPField.Span.attributes, rules: fields.span, scans: scansAttributes, into: &attributes)
@@ -77,13 +105,15 @@ final class SpanRedactor {
     private func redactParts(of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         parts.truncate(to: 0)
         var name: Range<Int>?
+        observer?.begin("span.name")
         if places.contains(.name) || fields.name != nil { name = redactText(span.name, fields.name) }
         var status: Range<Int>?
+        observer?.begin("span.status.message")
         if places.contains(.statusMessage) || fields.statusMessage != nil { status = redactStatus(span.status) }
         var events: [Range<Int>?] = []
         if scansEvents || !fields.event.isEmpty {
             for index in 0..<span.eventCount {
-                guard let event = redact(span.event(at: index)) else { continue }
+                guard let event = redact(span.event(at: index), number: index) else { continue }
                 if events.isEmpty { events = Array(repeating: nil, count: span.eventCount) }
                 events[index] = event
             }
@@ -115,10 +145,12 @@ final class SpanRedactor {
         return start..<parts.count
     }
 
-    private func redact(_ event: EventView) -> Range<Int>? {
+    private func redact(_ event: EventView, number: Int) -> Range<Int>? {
         let start = parts.count
+        observer?.begin("event.attributes", event: number)
         let count = values.rewrite(
             event.encoded, field: OTLPField.Event.attributes, rules: fields.event, scans: scansEvents, into: &parts)
+        observer?.begin("event.name", event: number)
         let hasName = scansEvents && !event.name.isEmpty && values.find(event.name, name: WireBytes(start: nil, count: 0), nil)
         guard count != nil || hasName else { return nil }
         if count == nil { parts.append(event.encoded) }

@@ -9,7 +9,8 @@ public final class TextRedactor: Sendable {
     /// Names of the kinds that edits refer to by index: the built-in ones, then the user's.
     public let kindNames: [String]
     let enabled: KindSet
-    private let strategies: [Strategy]
+    /// By index of `kindNames`.
+    let strategies: [Strategy]
     private let customs: [CustomDetector]
     private let allow: AllowList
     private let key: KeyedHash
