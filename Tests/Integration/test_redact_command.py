@@ -36,7 +36,8 @@ def redact(path, text, *arguments):
 
 
 def request(**fields):
-    return json.loads(otlp_samples.otlp_json(otlp.request([{"trace_id": b"\1" * 16, "span_id": b"\2" * 8, **fields}], resource={"owner": SECRET})))
+    span = {"trace_id": b"\1" * 16, "span_id": b"\2" * 8, **fields}
+    return json.loads(otlp_samples.otlp_json(otlp.request([span], resource={"owner": SECRET})))
 
 
 def everywhere():
@@ -87,7 +88,8 @@ def test_json_output_is_the_spans_as_they_come_out_and_changes_nothing_when_read
     assert result.returncode == 0, result.stderr
     first, second = map(json.loads, result.stdout.splitlines())
     assert SECRET not in result.stdout.decode()
-    assert [a["key"] for a in first["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]] == ["user.name", "list", "map", "prompt"]
+    attributes = first["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]
+    assert [a["key"] for a in attributes] == ["user.name", "list", "map", "prompt"]
     unredacted = json.loads(json.dumps(first).replace("<EMAIL>", SECRET))
     assert unredacted["resourceSpans"][0]["resource"] == everywhere()["resourceSpans"][0]["resource"]
     assert b"2 spans changed; 10 values: " in result.stderr

@@ -49,6 +49,8 @@ struct ProcessorBlueprint: Sendable {
     var changesSpans = false
     /// Of a processor that redacts.
     var redaction: PIIRedactionConfig?
+    /// Set for one that does its work before the write-ahead log.
+    var makeRewriter: (@Sendable (ComponentContext) -> any RequestRewriter)?
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 
@@ -88,6 +90,9 @@ struct Blueprints: Sendable {
             processors: texts[.processors] ?? [:], exporters: texts[.exporters] ?? [:],
             pipelines: pipelines.map {
                 Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+            },
+            rewriters: receivers.keys.reduce(into: [:]) { found, receiver in
+                found[receiver] = rewriter(of: receiver).flatMap { texts[.processors]?[$0] }
             })
     }
 }

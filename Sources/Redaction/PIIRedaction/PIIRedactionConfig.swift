@@ -17,12 +17,16 @@ public struct PIIRedactionConfig: Sendable {
     public var strategy = Strategy.hash
     public var places: Set<Place> = [.attributes, .events, .statusMessage]
     public var summary = false
+    /// Whether requests are redacted before the write-ahead log gets them.
+    public var redactsBeforeLog = false
     /// Nil: a random key per process.
     public var hashKey: KeyedHash?
     var strategies: [Kind: Strategy] = [:]
     var customs: [CustomDetector] = []
     var allow: [String] = []
     var fields = FieldPaths()
+    /// Of what these settings do to a text, never 0.
+    public private(set) var digest: UInt64 = 1
     /// Whether some strategy in use hashes.
     private var hashes = true
 
@@ -44,11 +48,23 @@ public struct PIIRedactionConfig: Sendable {
             })
         allow = section.strings("allow", default: [])
         summary = section.bool("summary", default: summary)
+        redactsBeforeLog = section.bool(Self.beforeLogKey, default: redactsBeforeLog)
         for rule in section.sections("rules") { read(rule: rule) }
         for path in section.strings("fields", default: []) { add(path, strategy, section) }
         for custom in section.sections("custom") { read(custom: custom) }
         hashes = ([strategy] + strategies.values + customs.map(\.strategy)).contains(.hash)
         section.finish()
+        digest = Self.digest(section)
+    }
+
+    /// Key of `redactsBeforeLog`.
+    public static let beforeLogKey = "redact_before_log"
+
+    /// Where it is done makes no difference to what is done. One-way, since it is written into the log and the settings hold the key.
+    private static func digest(_ section: ConfigSection) -> UInt64 {
+        let lines = section.comparisonText.split(separator: "\n").filter { !$0.contains(beforeLogKey) }
+        let bytes = Array(lines.joined(separator: "\n").utf8).withUnsafeBytes { SHA256.digest($0) }
+        return max(1, bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) })
     }
 
     private mutating func readKey(_ section: ConfigSection) {
