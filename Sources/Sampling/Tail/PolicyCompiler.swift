@@ -166,12 +166,12 @@ struct PolicyCompiler {
 
     /// Nil when there are as many criteria as a trace can note.
     mutating func add(_ criterion: SpanCriterion, _ section: ConfigSection) -> Int? {
-        guard compiled.criteria.count < CriteriaSet.capacity else {
+        guard let number = compiled.criteria.add(criterion) else {
             if !isFull { section.problem("the policies ask more than \(CriteriaSet.capacity) things of a span") }
             isFull = true
             return nil
         }
-        return compiled.criteria.add(criterion)
+        return number
     }
 
     mutating func criterion(_ criterion: SpanCriterion, inverted: Bool, _ section: ConfigSection) -> PolicyNode? {

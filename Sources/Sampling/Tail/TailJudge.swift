@@ -132,7 +132,7 @@ struct TailJudge {
     /// The source's draw for the trace, uniform in (0, 1].
     func draw(_ source: RandomSource, _ traceID: TraceID) -> Double {
         switch source.kind {
-        case .salted: KeyedHash.unit(FNV1a.of(policies.salts[source.number], traceID))
+        case .salted: KeyedHash.unit(FNV1a.of(traceID, after: policies.salts[source.number]))
         case .independent: KeyedHash.unit(KeyedHash.of(traceID, seed: seed &+ UInt64(source.number) &* 0x9E37_79B9_7F4A_7C15))
         }
     }

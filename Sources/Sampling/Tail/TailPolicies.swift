@@ -24,17 +24,17 @@ struct TailPolicies: Sendable {
     var criteria = SpanCriteria()
     var limiters: [Limiter] = []
     var weighted: [Weighted] = []
-    /// Salt of each `salted` source; index = `RandomSource.number`.
-    var salts: [[UInt8]] = []
+    /// FNV-1a over the salt of each `salted` source; index = `RandomSource.number`.
+    var salts: [UInt64] = []
     var independentSources = 0
     /// `sample_on_first_match`: the first policy that keeps decides, without asking the rest.
     var stopsAtFirstMatch = false
 
     /// The source of all policies with this salt: they decide alike.
     mutating func saltedSource(_ salt: String) -> RandomSource {
-        let bytes = Array(salt.utf8)
-        let number = salts.firstIndex(of: bytes) ?? salts.count
-        if number == salts.count { salts.append(bytes) }
+        let hash = FNV1a.of(salt.utf8)
+        let number = salts.firstIndex(of: hash) ?? salts.count
+        if number == salts.count { salts.append(hash) }
         return RandomSource(kind: .salted, number: number)
     }
 
@@ -53,16 +53,4 @@ struct TailDecision: Equatable {
     let adjustedCount: Double
 
     static let none = TailDecision(isKept: false, policy: nil, adjustedCount: 1)
-}
-
-/// FNV-1a, 64 bits, over a salt and a trace id: the hash of the Go collector's `probabilistic` policy.
-enum FNV1a {
-    static func of(_ salt: [UInt8], _ id: TraceID) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in salt { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        for word in [id.high, id.low] {
-            for shift in stride(from: UInt64(56), through: 0, by: -8) { hash = (hash ^ (word >> shift & 0xFF)) &* 0x100_0000_01B3 }
-        }
-        return hash
-    }
 }
