@@ -94,7 +94,7 @@ let package = Package(
             name: "Collector",
             dependencies: [
                 "Configuration", "Exporters", "GenAI", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "Redaction",
-                "SelfTelemetry",
+                "Sampling", "SelfTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -123,7 +123,12 @@ let package = Package(
                 "Configuration", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["corpus.py"]),
-        tests("SamplingTests", ["Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry"]),
+        tests(
+            "SamplingTests",
+            [
+                "Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",

@@ -4,6 +4,7 @@ import GenAI
 import OTLPReceiver
 import Pipeline
 import Redaction
+import Sampling
 
 /// The one place that names concrete components: a line per component type.
 enum ComponentCatalogue {
@@ -13,7 +14,7 @@ enum ComponentCatalogue {
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
+        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor, "probabilistic_sampler": probabilisticSampler,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -121,6 +122,14 @@ private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
     let config = PIIRedactionConfig(from: section)
     return ProcessorBlueprint(changesSpans: true) { context, next in
         PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ProbabilisticSamplerConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        ProbabilisticSampler(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }
