@@ -106,6 +106,13 @@ let package = Package(
             name: "redaction-bench", dependencies: ["Crypto", "OTLPWire", "Redaction"], path: "Benchmarks/Redaction",
             swiftSettings: strict),
 
+        // Tail sampling with a clock of its own: for tests against a model, and its figures.
+        .executableTarget(
+            name: "sampling-bench",
+            dependencies: [
+                "Configuration", "GenAI", "OTLPWire", "Pipeline", "Sampling", "SelfTelemetry", .product(name: "Logging", package: "swift-log"),
+            ], path: "Benchmarks/Sampling", swiftSettings: strict),
+
         tests("CollectorTests", ["Collector", "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry"] + nio),
         tests("SelfTelemetryTests", ["SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),

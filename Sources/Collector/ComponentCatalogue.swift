@@ -13,8 +13,16 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor, "probabilistic_sampler": probabilisticSampler,
+        "attributes": attributesProcessor,
+        "batch": batchProcessor,
+        "genai": genAIProcessor,
+        "groupbytrace": groupByTraceProcessor,
+        "memory_limiter": memoryLimiterProcessor,
+        "pii_redaction": piiRedactionProcessor,
+        "probabilistic_sampler": probabilisticSampler,
+        "redaction": keyRedactionProcessor,
+        "resource": resourceProcessor,
+        "tail_sampling": tailSamplingProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -86,6 +94,11 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
 
 // MARK: Processors
 
+private func attributesProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = AttributesConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
 private func batchProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = BatchConfig(from: section)
     return ProcessorBlueprint { context, next in
@@ -132,6 +145,27 @@ private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> Pro
         ProbabilisticSampler(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
+}
+
+private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = TailSamplingConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        TailSamplingProcessor(
+            id: id, config: config, next: next,
+            journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },
+            budget: context.budget, pipelineBytesMax: context.memory.pipelineBytesMax, cores: context.eventLoopCount,
+            registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func keyRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = KeyRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
+private func resourceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ResourceConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
 }
 
 // MARK: Exporters
