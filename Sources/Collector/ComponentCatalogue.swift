@@ -15,6 +15,7 @@ enum ComponentCatalogue {
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "attributes": attributesProcessor,
         "batch": batchProcessor,
+        "filter": filterProcessor,
         "genai": genAIProcessor,
         "groupbytrace": groupByTraceProcessor,
         "memory_limiter": memoryLimiterProcessor,
@@ -135,6 +136,14 @@ private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
     let config = PIIRedactionConfig(from: section)
     return ProcessorBlueprint(changesSpans: true) { context, next in
         PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func filterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = FilterConfig(from: section)
+    return ProcessorBlueprint(changesSpans: config.editsEvents) { context, next in
+        FilterProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }
