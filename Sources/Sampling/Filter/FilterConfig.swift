@@ -55,7 +55,8 @@ public struct FilterConfig: Sendable {
     private func checkKeys(_ section: ConfigSection) {
         if section.has(Self.legacyKey) {
             section.problem(
-                "include and exclude are not there any more; write conditions for what to drop, such as 'name == \"health\"', under traces.span",
+                "include and exclude are not there any more; write conditions for what to drop, such as 'name == \"health\"', "
+                    + "under traces.span",
                 at: Self.legacyKey)
         }
         for key in Self.otherSignals where section.has(key) {
