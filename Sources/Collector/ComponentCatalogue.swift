@@ -15,10 +15,12 @@ enum ComponentCatalogue {
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "attributes": attributesProcessor,
         "batch": batchProcessor,
+        "filter": filterProcessor,
         "genai": genAIProcessor,
         "groupbytrace": groupByTraceProcessor,
         "memory_limiter": memoryLimiterProcessor,
         "pii_redaction": piiRedactionProcessor,
+        "probabilistic_sampler": probabilisticSampler,
         "redaction": keyRedactionProcessor,
         "resource": resourceProcessor,
         "tail_sampling": tailSamplingProcessor,
@@ -139,6 +141,22 @@ private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
     return ProcessorBlueprint(changesSpans: true, redaction: config, makeRewriter: config.redactsBeforeLog ? makeRewriter : nil) {
         context, next in
         PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func filterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = FilterConfig(from: section)
+    return ProcessorBlueprint(changesSpans: config.editsEvents) { context, next in
+        FilterProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ProbabilisticSamplerConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        ProbabilisticSampler(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }
