@@ -13,8 +13,14 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
+        "attributes": attributesProcessor,
+        "batch": batchProcessor,
+        "genai": genAIProcessor,
+        "groupbytrace": groupByTraceProcessor,
+        "memory_limiter": memoryLimiterProcessor,
+        "pii_redaction": piiRedactionProcessor,
+        "redaction": keyRedactionProcessor,
+        "resource": resourceProcessor,
         "tail_sampling": tailSamplingProcessor,
     ]
 
@@ -87,6 +93,11 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
 
 // MARK: Processors
 
+private func attributesProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = AttributesConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
 private func batchProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = BatchConfig(from: section)
     return ProcessorBlueprint { context, next in
@@ -136,6 +147,16 @@ private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> Pr
             budget: context.budget, pipelineBytesMax: context.memory.pipelineBytesMax, cores: context.eventLoopCount,
             registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
+}
+
+private func keyRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = KeyRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
+private func resourceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ResourceConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
 }
 
 // MARK: Exporters

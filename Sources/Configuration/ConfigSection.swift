@@ -159,6 +159,13 @@ public final class ConfigSection {
         return parsed ?? fallback
     }
 
+    /// A value of whatever type is written; nil when absent or null.
+    public func anyValue(_ key: String) -> ConfigValue? {
+        guard let node = value(key), let found = ConfigValue(node) else { return nil }
+        record(key, .literal(found.yaml))
+        return found
+    }
+
     // MARK: Lists and mappings
 
     /// A list of texts; one text with commas is taken as a list, as in the Go collector.
@@ -234,6 +241,9 @@ public final class ConfigSection {
     }
 
     // MARK: Problems
+
+    /// Problems found so far, here and in all sections of the same document: has something just been found?
+    public var problemCount: Int { problems.count }
 
     /// Notes a problem; it points at the key when one is named and written, else at the section.
     public func problem(_ message: String, at key: String? = nil) {

@@ -38,7 +38,7 @@ public struct SpanView: BitwiseCopyable {
 
 /// One scope's spans within one resource.
 struct ScopeRecord: BitwiseCopyable {
-    let scope: WireBytes
+    var scope: WireBytes
     let schemaURL: WireBytes
     var resource: UnsafePointer<ResourceRecord>
 }

@@ -54,6 +54,11 @@ public struct BatchEditor: ~Copyable {
         UnsafeMutablePointer(mutating: resource.record).pointee.resource = try copied(encoded)
     }
 
+    /// - Parameter encoded: an `InstrumentationScope` message; copied.
+    public func setScope(of span: SpanView, encoded: WireBytes) throws(EditError) {
+        UnsafeMutablePointer(mutating: span.scopeRecord).pointee.scope = try copied(encoded)
+    }
+
     private func record(_ span: SpanView) -> UnsafeMutablePointer<SpanRecord> {
         UnsafeMutablePointer(mutating: span.record)
     }

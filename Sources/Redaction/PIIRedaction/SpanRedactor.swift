@@ -1,14 +1,15 @@
 import OTLPWire
 
 /// Redacts spans in place, everywhere the configuration says. Used by one thread at a time.
-final class SpanRedactor {
+final class SpanRedactor: SpanEditor {
     private let fields: FieldPaths
     private let places: Set<PIIRedactionConfig.Place>
     private let scansAttributes: Bool
     private let scansEvents: Bool
     private let summary: Bool
-    let values: ValueRedactor
-    private(set) var spansChanged = 0
+    private let values: ValueRedactor
+    private let metrics: PIIRedactionMetrics
+    private var spansChanged = 0
     private var attributes = OutputBuffer()
     private var parts = OutputBuffer()
 
@@ -16,27 +17,36 @@ final class SpanRedactor {
     private static let countKey: StaticString = "redaction.count"
     private static let kindsKey: StaticString = "redaction.kinds"
 
-    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor) {
+    let editsResources: Bool
+    let editsScopes = false
+    let editsSpans = true
+
+    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor, _ metrics: PIIRedactionMetrics) {
         fields = config.fields
         places = config.places
         scansAttributes = config.places.contains(.attributes)
         scansEvents = config.places.contains(.events)
         summary = config.summary
+        editsResources = config.places.contains(.resource) || !config.fields.resource.isEmpty
         values = ValueRedactor(redactor)
+        self.metrics = metrics
     }
 
-    func reset() {
+    func finish() -> Bool {
+        let isChanged = values.counts.contains { $0 > 0 }
+        if isChanged { metrics.add(values: values.counts, spans: spansChanged) }
         values.reset()
         spansChanged = 0
         attributes.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
         parts.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
+        return isChanged
     }
 
     // MARK: Resources
 
-    var readsResources: Bool { places.contains(.resource) || !fields.resource.isEmpty }
+    func edit(_ scope: ScopeView, of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {}
 
-    func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+    func edit(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
         attributes.truncate(to: 0)
         let count = values.rewrite(
             resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource),
@@ -48,7 +58,7 @@ final class SpanRedactor {
 
     // MARK: Spans
 
-    func redact(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
+    func edit(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         values.startSpan()
         attributes.truncate(to: 0)
         let count = values.rewrite(
