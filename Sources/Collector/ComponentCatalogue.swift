@@ -140,11 +140,12 @@ private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = TailSamplingConfig(from: section)
-    return ProcessorBlueprint { context, next in
+    let bytes = config.maxMemoryMiB.map { $0 << 20 } ?? .max
+    return ProcessorBlueprint(undecidedBytes: bytes) { context, next in
         TailSamplingProcessor(
             id: id, config: config, next: next,
             journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },
-            budget: context.budget, pipelineBytesMax: context.memory.pipelineBytesMax, cores: context.eventLoopCount,
+            budget: context.budget, bytesMax: min(bytes, context.memory.undecidedBytesMax), cores: context.eventLoopCount,
             registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }

@@ -49,6 +49,8 @@ struct ClientAddress: Sendable {
 struct ProcessorBlueprint: Sendable {
     /// Set for a processor that limits the process's memory.
     var memoryLimiter: MemoryLimiterConfig?
+    /// Set for a processor that holds undecided traces: bytes of requests that they may hold, `.max` where nothing was said.
+    var undecidedBytes: Int?
     /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
     var changesSpans = false
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
@@ -101,6 +103,7 @@ extension Blueprints {
         let usedExporters = Set(pipelines.flatMap(\.exporters)).compactMap { exporters[$0] }
         return MemoryPlan.Demand(
             limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
+            undecidedBytes: pipelines.flatMap(\.processors).compactMap { processors[$0]?.undecidedBytes },
             exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.ports.count },
             eventLoops: eventLoops, pipelines: pipelines.count, hasLog: hasLog)
     }
