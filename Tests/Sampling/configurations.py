@@ -105,8 +105,9 @@ COMBINED = {
     "drops-beat-keeps": [ERRORS, drop("no-health", HEALTH), ALL, drop("unwanted", UNWANTED, negation("no-error", ERRORS))],
     "drops-by-chance": [drop("half-of-health", HEALTH, chance(50)), chance(20), ERRORS, drop("few", chance(5, "few"))],
     "order-gives-the-reason": [SLOW, ERRORS, DEAR, FORCED, chance(10), ALL],
-    "nested": [conjunction("a", negation("b", HEALTH), composite("c", conjunction("d", ERRORS, negation("e", PAID)), SLOW)),
-               conjunction("f", chance(30), negation("g", chance(10)), entry("h", "span_count", min_spans=3))],
+    "nested": [composite("a", conjunction("b", ERRORS, negation("c", PAID)), SLOW),
+               conjunction("f", chance(30), negation("g", chance(10)), entry("h", "span_count", min_spans=3)),
+               drop("i", negation("j", HEALTH), chance(10, "salt"))],
     "nothing": [drop("everything", ALL), ALL],
 }
 

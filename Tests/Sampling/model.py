@@ -25,19 +25,21 @@ class Decider:
     """The configured policies together: drop beats keep, the first that keeps is the reason."""
 
     def __init__(self, policies):
-        self.drops = [policy(entry) for entry in policies if entry["type"] == "drop"]
+        self.drops = [(entry["name"], policy(entry)) for entry in policies if entry["type"] == "drop"]
         self.keeps = [(entry["name"], policy(entry)) for entry in policies if entry["type"] != "drop"]
 
     def decide(self, trace_id, trace):
-        """(reason, adjusted count) of a trace that is kept; None of one that is not."""
-        dropped = any_of([says(trace) for says in self.drops])
-        said = [(name, says(trace)) for name, says in self.keeps]
-        if dropped is True or holds_for(dropped, trace_id):
-            return None
-        reason = next((name for name, formula in said if holds_for(formula, trace_id)), None)
-        if reason is None:
-            return None
-        return reason, 1 / probability(all_of([opposite(dropped), any_of([formula for _, formula in said])]))
+        """(reason, adjusted count): the policy that dropped or kept it, None if none did; and None for a trace that is dropped."""
+        drops = [(name, says(trace)) for name, says in self.drops]
+        keeps = [(name, says(trace)) for name, says in self.keeps]
+        for name, formula in drops:
+            if holds_for(formula, trace_id):
+                return name, None
+        for name, formula in keeps:
+            if holds_for(formula, trace_id):
+                is_kept = all_of([opposite(any_of([formula for _, formula in drops])), any_of([formula for _, formula in keeps])])
+                return name, 1 / probability(is_kept)
+        return None, None
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Fate:
     """What became of all the spans of one trace."""
     kept: Counter = field(default_factory=Counter)
     dropped: int = 0
-    # Of each decision on the trace, in order: (time, reason or None, adjusted count, spans, due or overflow).
+    # Of each decision on the trace, in order: (time, reason, adjusted count or None, spans, due or overflow).
     decisions: list = field(default_factory=list)
 
 
@@ -109,10 +111,10 @@ class Model:
 
     def decide(self, trace, now, why):
         spans = self.pending.pop(trace).spans
-        verdict = self.decider.decide(trace, Trace(spans, self.resources))
+        reason, adjusted = self.decider.decide(trace, Trace(spans, self.resources))
         fate = self.fates[trace]
-        fate.decisions.append((now, *(verdict or (None, None)), len(spans), why))
-        if verdict:
+        fate.decisions.append((now, reason, adjusted, len(spans), why))
+        if adjusted:
             fate.kept.update(span.id for span in spans)
             self.kept[trace] = True
             if len(self.kept) > self.kept_max:

@@ -1,7 +1,8 @@
 """What each policy says of the spans of a trace, written from the OpenTelemetry Collector's documentation of `tail_sampling` and from
 the project's contract for the policies of its own. A policy is a function from `Trace` to a formula of `chances`.
 
-Where the Go collector reads an attribute of another type as zero, false or empty, no type but the right one matches here.
+Where the Go collector reads an attribute of another type as zero or false, no type but the right one matches here. As there, a
+resource's attribute that is no text is an empty one to a pattern.
 """
 import math
 import re
@@ -64,12 +65,17 @@ def string_attribute(settings):
     values = settings["values"]
     if settings.get("enabled_regex_matching"):
         def matches(text):
-            return isinstance(text, str) and any(re.search(value, text) for value in values)
+            return any(re.search(value, text) for value in values)
     else:
         def matches(text):
-            return isinstance(text, str) and text in values
-    # An empty text of a span is as good as none; of a resource it is looked at.
-    return inverted(settings, lambda trace: trace.attribute_matches(settings["key"], lambda v: v != "" and matches(v), matches))
+            return text != "" and text in values
+
+    def on_resource(value):
+        return matches(value if isinstance(value, str) else "")
+
+    def on_span(value):
+        return isinstance(value, str) and value != "" and matches(value)
+    return inverted(settings, lambda trace: trace.attribute_matches(settings["key"], on_span, on_resource))
 
 
 def boolean_attribute(settings):
@@ -139,7 +145,7 @@ def tokens(settings):
 def priority(settings):
     def matches(match, span, resource):
         return (match.get("service", resource["service.name"]) == resource["service.name"] and match.get("name", span.name) == span.name
-                and all(span.attributes.get(key, resource.get(key)) == value for key, value in match.get("attributes", {}).items()))
+                and all(value in (span.attributes.get(key), resource.get(key)) for key, value in match.get("attributes", {}).items()))
 
     def says(trace):
         for rule in settings["rules"]:

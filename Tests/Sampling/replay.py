@@ -1,4 +1,4 @@
-"""Runs the collector's tail sampler over a script with its own clock (`sampling-bench replay`), and holds what it says against the model."""
+"""Runs the collector's tail sampler over a script, with a clock of its own (`sampling-bench replay`), and compares it with the model."""
 import json
 import os
 import subprocess
@@ -41,10 +41,10 @@ def write_script(requests, path):
 def replay(script, section, directory, shards=1):
     """(lines, counters) of a script under this section of `tail_sampling`."""
     config = Path(directory) / "sampling.yaml"
+    processors = {"genai": None, "tail_sampling": section}
     config.write_text(json.dumps({
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}}, "processors": {"tail_sampling": section},
-        "exporters": {"nop": None},
-        "service": {"pipelines": {"traces": {"receivers": ["otlp"], "processors": ["tail_sampling"], "exporters": ["nop"]}}}}))
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}}, "processors": processors, "exporters": {"nop": None},
+        "service": {"pipelines": {"traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": ["nop"]}}}}))
     with open(script, "rb") as file:
         done = subprocess.run([BENCH, "replay", "--config", config, "--shards", str(shards)], stdin=file, capture_output=True, text=True,
                               timeout=RUN_SECONDS_MAX)
@@ -72,7 +72,8 @@ def fates_of(lines):
             fate.kept.update(line.ids)
         else:
             fate.dropped += line.spans
-        said = (line.is_kept, line.reason, line.adjusted)
+        # Of a dropped trace nothing but that is remembered.
+        said = (line.is_kept, line.reason, line.adjusted) if line.is_kept else (False,)
         if line.why == "late":
             if last.get(line.trace) != said:
                 wrong.append(f"{line.trace.hex()}: late spans got {said}, the trace {last.get(line.trace)}")

@@ -26,6 +26,7 @@ MODELS = [("openai", "gpt-4o-2024-08-06"), ("openai", "gpt-4o-mini"), ("anthropi
 NAMES = ["GET /api/v1/orders", "POST /api/v2/orders", "GET /health", "SELECT orders", "publish", "GET /api/vX/orders", "retrieve", "render"]
 ROUTES = ["/health", "/api/v1/orders", "/api/v2/orders/{id}", "/admin/users", "", 7]
 STATES = ["vendor=gold", "a=1,vendor=gold", "vendor=silver,b=2", "vendorx=gold", "a=vendor", "vendor=golden"]
+DEPTHS = [0, 5, 20, 89, 90, 100, 101, -3, 89.99, 90.01, float("nan"), float("inf"), "95", True, 2**53 + 1]
 EXCEPTIONS = ["TimeoutError", "ValueError", "ReadTimeoutException"]
 
 
@@ -126,7 +127,7 @@ class Workload:
         if r.random() < 0.3:
             found["cache.hit"] = r.choice([True, False, False, False, "true", 1])
         if r.random() < 0.2:
-            found["queue.depth"] = r.choice([0, 5, 20, 89, 90, 100, 101, -3, 89.99, 90.01, float("nan"), float("inf"), "95", True, 2**53 + 1])
+            found["queue.depth"] = r.choice(DEPTHS)
         if r.random() < 0.02:
             found["app.force_sample"] = r.choice([True, True, False, "true"])
         if r.random() < 0.03:
