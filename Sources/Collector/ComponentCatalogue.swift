@@ -13,7 +13,8 @@ enum ComponentCatalogue {
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "attributes": attributesProcessor, "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor, "resource": resourceProcessor,
+        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor, "redaction": keyRedactionProcessor,
+        "resource": resourceProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -128,6 +129,11 @@ private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
         PIIRedactionProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
+}
+
+private func keyRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = KeyRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
 }
 
 private func resourceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {

@@ -1,4 +1,4 @@
-"""`attributes` and `resource` with the configurations that the Go collector's contrib documents, fed by the real SDK."""
+"""`attributes`, `resource` and `redaction` with the configurations that the Go collector's contrib documents, fed by the real SDK."""
 import hashlib
 import json
 
@@ -67,6 +67,30 @@ resource:
     action: insert
   - key: redundant-attribute
     action: delete
+"""
+REDACTION = r"""
+redaction:
+  # allow_all_keys is a flag that disables the allowed_keys list when set to true.
+  allow_all_keys: false
+  allowed_keys:
+    - description
+    - group
+    - id
+    - name
+  # Any keys in this list are allowed so they don't need to be in both lists.
+  ignored_keys:
+    - safe_attribute
+  redact_all_types: true
+  blocked_key_patterns:
+    - ".*token.*"
+    - ".*api_key.*"
+  blocked_values:
+    - "4[0-9]{12}(?:[0-9]{3})?" ## Visa credit card number
+    - "(5[1-5][0-9]{14})"       ## MasterCard number
+  allowed_values:
+    - ".+@mycompany.com"
+  hash_function: md5
+  summary: debug
 """
 NAMES = ["attributes/example", "attributes/regex_insert", "attributes/selectiveprocessing", "resource"]
 
@@ -145,6 +169,28 @@ def test_a_service_that_is_not_included_is_left_alone(sqlite, started):
     daemon = started(NAMES, ATTRIBUTES)
     send(daemon, [{"credit_card": "4111111111111111"}], {"service.name": "svcC"})
     assert json.loads(stored(sqlite, 1)["span 0"]["attributes"])["credit_card"] == "4111111111111111"
+
+
+def test_documented_redaction_keeps_what_is_allowed(sqlite, started):
+    daemon = started(["redaction"], REDACTION)
+    card = "4111111111111111"
+    hashed = hashlib.md5(card.encode()).hexdigest()
+    send(daemon, [{"id": 5, "name": int(card), "description": f"paid with {card}", "group": f"{card}, jane@mycompany.com",
+                   "notes": "gone", "access_token": "gone too", "safe_attribute": card}],
+         {"service.name": "shop", "id": "the resource's"})
+    row = stored(sqlite, 1)["span 0"]
+    assert json.loads(row["attributes"]) == {
+        "id": 5, "name": hashed, "description": f"paid with {hashed}", "group": f"{card}, jane@mycompany.com", "safe_attribute": card,
+        "redaction.redacted.keys": "access_token,notes", "redaction.redacted.count": 2, "redaction.masked.keys": "description,name",
+        "redaction.masked.count": 2, "redaction.allowed.keys": "group", "redaction.allowed.count": 1, "redaction.ignored.count": 1}
+    [event] = json.loads(row["events"])
+    assert event["attributes"] == {
+        "description": f"paid with {hashed}", "redaction.redacted.keys": "notes", "redaction.redacted.count": 1,
+        "redaction.masked.keys": "description", "redaction.masked.count": 1}
+    resource = json.loads(row["resource_attributes"])
+    assert resource.pop("redaction.redacted.count") == len(resource.pop("redaction.redacted.keys").split(","))
+    assert resource == {"id": "the resource's"}
+    assert daemon.metric("collector_redaction_attributes_total", processor="redaction", fate="masked") == 3
 
 
 def test_mistakes_are_problems_with_their_places(tmp_path):

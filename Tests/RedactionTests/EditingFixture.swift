@@ -162,11 +162,12 @@ struct Stage {
     let registry = MetricRegistry()
     let processor: any Consumer<SpanBatch> & Component
 
-    /// - Parameter type: `attributes`, `resource`.
+    /// - Parameter type: `attributes`, `redaction` or `resource`.
     init(_ type: String, _ yaml: String) throws {
         let section = try ConfigSection(yaml: yaml)
         switch type {
         case "attributes": processor = AttributesConfig(from: section).processor(id: type, next: kept, registry: registry)
+        case "redaction": processor = KeyRedactionConfig(from: section).processor(id: type, next: kept, registry: registry)
         default: processor = ResourceConfig(from: section).processor(id: type, next: kept, registry: registry)
         }
         guard section.problemMessages.isEmpty else { throw Problems(messages: section.problemMessages) }
