@@ -4,6 +4,7 @@ import GenAI
 import OTLPReceiver
 import Pipeline
 import Redaction
+import Sampling
 
 /// The one place that names concrete components: a line per component type.
 enum ComponentCatalogue {
@@ -14,7 +15,7 @@ enum ComponentCatalogue {
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "attributes": attributesProcessor, "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
         "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor, "redaction": keyRedactionProcessor,
-        "resource": resourceProcessor,
+        "resource": resourceProcessor, "tail_sampling": tailSamplingProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -139,6 +140,17 @@ private func keyRedactionProcessor(_ section: ConfigSection, _ id: String) -> Pr
 private func resourceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = ResourceConfig(from: section)
     return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
+private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = TailSamplingConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        TailSamplingProcessor(
+            id: id, config: config, next: next,
+            journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },
+            budget: context.budget, pipelineBytesMax: context.memory.pipelineBytesMax, cores: context.eventLoopCount,
+            registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
 }
 
 // MARK: Exporters

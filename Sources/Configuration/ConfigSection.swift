@@ -265,8 +265,8 @@ public final class ConfigSection {
         for child in children { child.finish() }
     }
 
-    /// Leaves unread keys unreported: the section's type is unknown, so nothing can be said about them.
-    func ignore() {
+    /// Leaves unread keys unreported: the section's type is unknown or of no interest, so nothing can be said about them.
+    public func ignore() {
         finished = true
     }
 

@@ -37,6 +37,8 @@ struct SpanRecord: BitwiseCopyable {
     private(set) var droppedAttributesCount: UInt32 = 0
     private(set) var droppedEventsCount: UInt32 = 0
     private(set) var droppedLinksCount: UInt32 = 0
+    /// Of the message as it came.
+    private(set) var encodedBytes: UInt32 = 0
     /// In the batch's arena; set by the GenAI stage.
     var genAI: UnsafePointer<GenAIRecord>?
 
@@ -82,6 +84,7 @@ struct SpanRecord: BitwiseCopyable {
         message = encoded.baseAddress ?? WireReader.nowhere
         attributesStart = message
         guard encoded.count <= UInt32.max else { throw .malformed(.truncated) }
+        encodedBytes = UInt32(encoded.count)
         var attributes = AttributeRun()
         do {
             try read(encoded, &attributes)

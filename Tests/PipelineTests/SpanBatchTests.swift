@@ -31,7 +31,7 @@ private final class CountingAccount: ByteAccount {
     private func ids(_ batch: SpanBatch) -> [UInt8] {
         var out: [UInt8] = []
         batch.forEach { reference in
-            #expect(reference.receivedUnixNano == 7 && reference.adjustedCount == 1 && reference.samplingReason == nil)
+            #expect(reference.receivedUnixNano == 7 && reference.adjustedCount == 1 && reference.decision == nil)
             out.append(UInt8(truncatingIfNeeded: reference.span.spanID.word))
         }
         return out

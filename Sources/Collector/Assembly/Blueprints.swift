@@ -15,10 +15,15 @@ struct ComponentContext: Sendable {
     var log: WriteAheadLog?
     /// The log's readers: pipelines by their number.
     var logReaders: [ComponentID] = []
+    /// Of a processor that is made: the pipeline it is for.
+    var pipeline = ""
     /// Who may take how much.
     var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
     let loggers: LoggerFactory
+
+    /// As many as there are cores for the collector.
+    var eventLoopCount: Int { group.makeIterator().reduce(0) { count, _ in count + 1 } }
 }
 
 /// A decoded receiver: ready to be made once it is known what comes after it.

@@ -40,7 +40,7 @@ extension WriteAheadLog {
         lock.withLock {
             if let refusal = currentRefusal { return .refused(refusal) }
             guard state.pending.count < LogLimits.pendingRequestsMax else { return .refused(.logUnavailable) }
-            if recognisesRepeats {
+            if recognisesRepeats, request.signal != .notes {
                 // A repeat of one that is being written shares its fate.
                 if state.inFlight[request.fingerprint]?.append(request.completion) != nil { return .waiting }
                 if state.fingerprints.contains(request.fingerprint, now: clock.monotonic()) { return .repeated }

@@ -12,8 +12,11 @@ enum SpanCriterion: Sendable {
     case traceState(key: [UInt8], values: Set<[UInt8]>)
     /// W3C's sampled flag.
     case sampledFlag
-    case spanConditions([OTTLCondition])
-    case eventConditions([OTTLCondition])
+    /// Any of these on the span, or on one of its events. One that cannot be evaluated does not hold, and makes the span meet the
+    /// criterion `failure`.
+    case conditions(span: [OTTLCondition], event: [OTTLCondition], failure: Int?)
+    /// Met by spans on which a condition failed.
+    case failure
     case cost(atLeast: Double)
     /// All of: the span's service, its name, its attributes.
     case rule(service: StringMatcher?, name: StringMatcher?, attributes: [(key: [UInt8], matcher: StringMatcher)])
@@ -43,6 +46,7 @@ struct StringMatcher: Sendable {
     enum Form: Sendable {
         case values(Set<[UInt8]>)
         case patterns([Pattern])
+        case glob(Glob)
     }
 
     let form: Form
@@ -51,6 +55,7 @@ struct StringMatcher: Sendable {
         switch form {
         case .values(let values): values.contains { $0.count == text.count && $0.elementsEqual(text) }
         case .patterns(let patterns): patterns.contains { $0.matches(text) }
+        case .glob(let glob): glob.matches(text)
         }
     }
 
@@ -119,7 +124,17 @@ struct SpanCriteria: Sendable {
     func met(by span: SpanView, spend: SpanSpend?, failures: inout Int) -> CriteriaSet {
         var met = CriteriaSet()
         if !byKey.isEmpty { add(span.attributes, to: &met) }
-        for number in others where holds(all[number], span, spend, &failures) { met.insert(number) }
+        for number in others {
+            guard case .conditions(let onSpan, let onEvent, let failure) = all[number] else {
+                if holds(all[number], span, spend) { met.insert(number) }
+                continue
+            }
+            let before = failures
+            if onSpan.contains(where: { Self.holds($0, span, &failures) }) || Self.anyEvent(of: span, onEvent, &failures) {
+                met.insert(number)
+            }
+            if let failure, failures != before { met.insert(failure) }
+        }
         return met
     }
 
@@ -135,16 +150,14 @@ struct SpanCriteria: Sendable {
         }
     }
 
-    private func holds(_ criterion: SpanCriterion, _ span: SpanView, _ spend: SpanSpend?, _ failures: inout Int) -> Bool {
+    private func holds(_ criterion: SpanCriterion, _ span: SpanView, _ spend: SpanSpend?) -> Bool {
         switch criterion {
-        case .string, .number, .bool: return false
+        case .string, .number, .bool, .conditions, .failure: return false
         case .status(let mask):
             let code = span.status.code
             return code >= 0 && code < 8 && mask >> UInt8(code) & 1 == 1
         case .traceState(let key, let values): return Self.member(key, of: span.traceState).map { values.contains(Array($0)) } ?? false
         case .sampledFlag: return span.flags & 1 == 1
-        case .spanConditions(let conditions): return conditions.contains { Self.holds($0, span, &failures) }
-        case .eventConditions(let conditions): return Self.anyEvent(of: span, conditions, &failures)
         case .cost(let least): return (spend?.costUSD).map { $0 >= least } ?? false
         case .rule(let service, let name, let attributes):
             if let name, !name.matches(span.name) { return false }

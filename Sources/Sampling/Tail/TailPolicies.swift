@@ -10,7 +10,7 @@ struct TailPolicies: Sendable {
     }
 
     enum Limiter: Sendable {
-        case spansPerSecond(Int)
+        case spansPerSecond(Double, burst: Double)
         case bytesPerSecond(Double, burst: Double)
         case composite(CompositeLimiter)
     }
@@ -60,7 +60,7 @@ struct TailDecision: Equatable {
 /// Decides about traces for one shard: the policies with the state that some of them have.
 struct TailJudge {
     private enum LimiterState {
-        case second(SecondLimiter)
+        case spans(TokenBucketLimiter)
         case bucket(TokenBucketLimiter)
         case composite(CompositeLimiter, parts: [SecondLimiter], whole: SecondLimiter)
     }
@@ -82,7 +82,8 @@ struct TailJudge {
         let parts = max(shards, 1)
         limiters = policies.limiters.map { limiter in
             switch limiter {
-            case .spansPerSecond(let rate): .second(SecondLimiter(spansPerSecond: Self.part(rate, of: parts)))
+            case .spansPerSecond(let rate, let burst):
+                .spans(TokenBucketLimiter(rate: rate / Double(parts), capacity: burst / Double(parts)))
             case .bytesPerSecond(let rate, let burst):
                 .bucket(TokenBucketLimiter(rate: rate / Double(parts), capacity: burst / Double(parts)))
             case .composite(let composite):
@@ -95,7 +96,7 @@ struct TailJudge {
             switch sampler {
             case .costBudget(let rate, let weight):
                 .costBudget(CostBudget(spansPerSecond: rate, weight: weight, shards: shards, seed: seed &+ UInt64(index)))
-            case .dynamic(let goal, let keysMax): .dynamic(DynamicRate(goal: goal, keysMax: max(keysMax / parts, 1), shards: shards))
+            case .dynamic(let goal, let keysMax): .dynamic(DynamicRate(goal: goal, keysMax: keysMax, shards: shards))
             }
         }
     }
@@ -208,9 +209,9 @@ struct TailJudge {
 
     private mutating func takes(_ number: Int, _ facts: TraceFacts, now: Duration) -> Bool {
         switch limiters[number] {
-        case .second(var limiter):
-            defer { limiters[number] = .second(limiter) }
-            return limiter.take(facts.spanCount, now: now)
+        case .spans(var limiter):
+            defer { limiters[number] = .spans(limiter) }
+            return limiter.take(Double(facts.spanCount), now: now)
         case .bucket(var limiter):
             defer { limiters[number] = .bucket(limiter) }
             return limiter.take(Double(facts.byteCount), now: now)

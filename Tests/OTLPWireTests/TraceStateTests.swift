@@ -1,9 +1,8 @@
-import OTLPWire
 import Testing
 
-@testable import Sampling
+@testable import OTLPWire
 
-@Suite struct ConsistentSamplingTests {
+@Suite struct TraceStateTests {
     static func state<Result>(_ text: String, _ body: (OTelTraceState) -> Result) -> Result {
         Array(text.utf8).withUnsafeBytes { body(OTelTraceState($0)) }
     }
@@ -21,7 +20,7 @@ import Testing
 
     @Test("a threshold survives its text, and its probability is near the one asked for")
     func roundTrip() {
-        var random = SplitMix64(seed: 7)
+        var random = SeededRandom(seed: 7)
         for _ in 0..<10_000 {
             let probability = max(Double.random(in: 0..<1, using: &random) * [1, 1e-3, 1e-9].randomElement(using: &random)!, 0x1p-50)
             for precision in [1, 4, 14] {
@@ -35,7 +34,7 @@ import Testing
 
     @Test("the share of random values that a threshold keeps is its probability")
     func share() {
-        var random = SplitMix64(seed: 1)
+        var random = SeededRandom(seed: 1)
         let threshold = SamplingThreshold(probability: 0.1, precision: 4)
         let kept = (0..<200_000).count { _ in threshold.keeps(Randomness(random.next())) }
         // 4 sigma.

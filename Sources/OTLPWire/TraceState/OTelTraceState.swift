@@ -1,5 +1,3 @@
-import OTLPWire
-
 /// The sampling part of a W3C tracestate: the member `ot=` with `th` (threshold) and `rv` (randomness).
 ///
 /// Read from the span's bytes without allocation; everything else in the tracestate is carried over as it is.
@@ -145,4 +143,10 @@ private struct Parts: Sequence, IteratorProtocol {
         rest = WireBytes(rebasing: bytes[(cut + 1)...])
         return WireBytes(rebasing: bytes[..<cut])
     }
+}
+
+extension SpanView {
+    /// 1 / probability with which the span was kept before it came here, as its tracestate says; 1 when that says nothing.
+    @inline(__always)
+    public var toldAdjustedCount: Double { traceState.isEmpty ? 1 : OTelTraceState(traceState).threshold?.adjustedCount ?? 1 }
 }
