@@ -42,6 +42,8 @@ private func documents(_ text: String) throws(RequestInput.Problem) -> [(line: I
     @Test func aRequestThatIsNoOTLPIsAProblemWithTheLine() throws {
         var input = RequestInput(Array("\n{\"resourceSpans\": 7}".utf8))
         let document = try #require(try input.next())
-        #expect(throws: RequestInput.Problem(line: 2, message: "resourceSpans must be an array")) { try RequestReader().batch(of: document) }
+        #expect(throws: RequestInput.Problem(line: 2, message: "resourceSpans must be an array")) {
+            try RequestReader().batch(of: document)
+        }
     }
 }
