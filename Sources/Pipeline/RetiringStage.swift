@@ -10,7 +10,7 @@ public protocol RetiringStage<Batch>: Consumer, Component {
 extension RetiringStage {
     /// For a processor's `shutdown`, which has no successor: what is left stays in the write-ahead log, or is lost without it. Both is
     /// logged.
-    func giveUp(_ left: [Batch], logger: Logger?) {
+    public func giveUp(_ left: [Batch], logger: Logger?) {
         let items = left.reduce(0) { $0 + $1.itemCount }
         guard items > 0 else { return }
         let kept = left.reduce(0) { $0 + $1.keepInLog() }

@@ -54,6 +54,10 @@ extension LogThread {
             let last = log.state.segments.count - 1
             var repeats: [LogState.Completion] = []
             for (request, offset) in zip(part, offsets) {
+                guard request.signal != .notes else {
+                    log.state.segments[last].appendDead(1, offset: offset, isPersistent: true)
+                    continue
+                }
                 log.state.segments[last].append(offset: offset)
                 guard log.recognisesRepeats else { continue }
                 log.state.fingerprints.insert(request.fingerprint, at: now, now: now)

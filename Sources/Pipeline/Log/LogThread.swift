@@ -150,7 +150,10 @@ extension LogThread {
         } catch {
             throw OpenFailure(text: "the write-ahead log cannot be synced: \(error)")
         }
-        log.lock.withLock { log.state.fingerprints = table }
+        log.lock.withLock {
+            log.state.fingerprints = table
+            log.state.notes = recovery.notes
+        }
         return recovered
     }
 
