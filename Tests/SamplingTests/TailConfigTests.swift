@@ -57,19 +57,31 @@ import Testing
             "type: numeric_attribute, numeric_attribute: {key: k, min_value: 1, max_value: 2.5, invert_match: false}",
             "type: probabilistic, probabilistic: {hash_salt: s, sampling_percentage: 10}",
             "type: status_code, status_code: {status_codes: [OK, ERROR, UNSET]}",
-            "type: string_attribute, string_attribute: {key: k, values: [v], enabled_regex_matching: true, cache_max_size: 10, invert_match: true}",
+            """
+            type: string_attribute, string_attribute: {key: k, values: [v], enabled_regex_matching: true, cache_max_size: \
+            10, invert_match: true}
+            """,
             "type: boolean_attribute, boolean_attribute: {key: k, value: true, invert_match: false}",
             "type: trace_state, trace_state: {key: k, values: [v]}",
             "type: rate_limiting, rate_limiting: {spans_per_second: 35, burst_capacity: 70}",
             "type: bytes_limiting, bytes_limiting: {bytes_per_second: 35, burst_capacity: 70}",
             "type: span_count, span_count: {min_spans: 2, max_spans: 20}",
-            "type: and, and: {and_sub_policy: [{name: x, type: trace_flags}, {name: y, type: rate_limiting, rate_limiting: {spans_per_second: 3}}]}",
+            """
+            type: and, and: {and_sub_policy: [{name: x, type: trace_flags}, {name: y, type: rate_limiting, rate_limiting: \
+            {spans_per_second: 3}}]}
+            """,
             "type: not, not: {not_sub_policy: {name: x, type: trace_flags}}",
             "type: drop, drop: {drop_sub_policy: [{name: x, type: trace_flags}]}",
-            "type: composite, composite: {max_total_spans_per_second: 9, policy_order: [x], composite_sub_policy: [{name: x, type: trace_flags}], rate_allocation: [{policy: x, percent: 100}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, policy_order: [x], composite_sub_policy: [{name: \
+            x, type: trace_flags}], rate_allocation: [{policy: x, percent: 100}]}
+            """,
             "type: ottl_condition, ottl_condition: {error_mode: propagate, span: ['name == \"x\"'], spanevent: ['name == \"y\"']}",
             "type: cost, cost: {min_usd: 0.1, per: span}", "type: tokens, tokens: {min_total: 1, min_prompt: 2, min_completion: 3}",
-            "type: priority, priority: {rules: [{match: {service: s, name: n, attributes: {k: v}}, sampling_percentage: 100}, {sampling_percentage: 1.5}]}",
+            """
+            type: priority, priority: {rules: [{match: {service: s, name: n, attributes: {k: v}}, sampling_percentage: \
+            100}, {sampling_percentage: 1.5}]}
+            """,
             "type: cost_budget, cost_budget: {spans_per_second: 10, weight: tokens}",
             "type: dynamic, dynamic: {goal_spans_per_second: 10, key: [k], max_keys: 10}",
             "type: dynamic, dynamic: {goal_sample_rate: 10, key: [k]}",
@@ -136,27 +148,46 @@ import Testing
         ("type: composite, composite: {composite_sub_policy: [{name: x, type: trace_flags}]}", "max_total_spans_per_second: is required"),
         ("type: composite, composite: {max_total_spans_per_second: 9}", "composite_sub_policy: at least one policy is needed"),
         (
-            "type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: trace_flags}, {name: x, type: trace_flags}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: \
+            trace_flags}, {name: x, type: trace_flags}]}
+            """,
             "another policy has this name"
         ),
         (
-            "type: composite, composite: {max_total_spans_per_second: 9, policy_order: [y], composite_sub_policy: [{name: x, type: trace_flags}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, policy_order: [y], composite_sub_policy: [{name: \
+            x, type: trace_flags}]}
+            """,
             "policy_order: there is no sub-policy 'y'"
         ),
         (
-            "type: composite, composite: {max_total_spans_per_second: 9, policy_order: [x, x], composite_sub_policy: [{name: x, type: trace_flags}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, policy_order: [x, x], composite_sub_policy: \
+            [{name: x, type: trace_flags}]}
+            """,
             "policy_order: 'x' is named twice"
         ),
         (
-            "type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: trace_flags}], rate_allocation: [{policy: y, percent: 5}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: \
+            trace_flags}], rate_allocation: [{policy: y, percent: 5}]}
+            """,
             "there is no sub-policy 'y'"
         ),
         (
-            "type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: trace_flags}, {name: y, type: always_sample}], rate_allocation: [{policy: x, percent: 60}, {policy: y, percent: 41}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: \
+            trace_flags}, {name: y, type: always_sample}], rate_allocation: [{policy: x, percent: 60}, {policy: y, \
+            percent: 41}]}
+            """,
             "rate_allocation: the shares add up to 101.0 %"
         ),
         (
-            "type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: trace_flags}, {name: y, type: always_sample}], rate_allocation: [{policy: x, percent: 100}]}",
+            """
+            type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: \
+            trace_flags}, {name: y, type: always_sample}], rate_allocation: [{policy: x, percent: 100}]}
+            """,
             "nothing is left for 'y'"
         ),
         ("type: cost, cost: {}", "min_usd: is required"), ("type: cost, cost: {min_usd: 1, per: call}", "'call' is not one of trace, span"),

@@ -129,7 +129,10 @@ import Testing
         let facts = try random.facts([TestSpan()])
         #expect(random.judge.settled(facts, TraceID(high: 1, low: 1)) != nil)
         let errors = try TestSampler(
-            "- {name: e, type: status_code, status_code: {status_codes: [ERROR]}}\n- {name: p, type: probabilistic, probabilistic: {sampling_percentage: 50}}"
+            """
+            - {name: e, type: status_code, status_code: {status_codes: [ERROR]}}\n- {name: p, type: probabilistic, \
+            probabilistic: {sampling_percentage: 50}}
+            """
         )
         #expect(errors.judge.settled(facts, TraceID(high: 1, low: 1)) == nil)
         let failed = try errors.facts([TestSpan(), TestSpan(status: 2)])
