@@ -167,7 +167,8 @@ public final class TailSamplingProcessor: RetiringStage {
                 switch next.consume(batch) {
                 case .accepted: return
                 case .retryable: break
-                case .permanent(let refusal): return metrics.refusedForGood.emit(batch.itemCount, metadata: ["reason": "\(refusal.rawValue)"])
+                case .permanent(let refusal):
+                    return metrics.refusedForGood.emit(batch.itemCount, metadata: ["reason": "\(refusal.rawValue)"])
                 }
             }
             let isOver = state.withLock { state in
