@@ -118,6 +118,15 @@ import Testing
         #expect(model.isEmpty)
     }
 
+    @Test func theQueueKeepsNoMemoryOfABurst() {
+        var queue = DueQueue()
+        for place in 0..<100_000 as Range<Int32> { queue.append(DueQueue.Entry(place: place, generation: 1, deadline: 0)) }
+        for _ in 0..<99_900 { _ = queue.popFirst() }
+        #expect(queue.byteCount <= 2 * DueQueue.keptEntries * MemoryLayout<DueQueue.Entry>.stride)
+        while queue.popFirst() != nil {}
+        #expect(queue.byteCount <= DueQueue.keptEntries * MemoryLayout<DueQueue.Entry>.stride)
+    }
+
     @Test func aCleanedQueueHasWhatIsAliveInOrderAndNoMemoryForTheRest() {
         var queue = DueQueue()
         let count = Int32(DueQueue.keptEntries * 10)

@@ -26,11 +26,15 @@ struct DueQueue {
         head += 1
         if head == entries.count {
             // A burst's memory is not kept.
-            if head > Self.keptEntries { entries = [] } else { entries.removeAll(keepingCapacity: true) }
+            entries.removeAll(keepingCapacity: entries.capacity <= Self.keptEntries)
             head = 0
         } else if head * 2 >= entries.count {
             // Half of it is past: constant cost per entry.
-            entries.removeSubrange(..<head)
+            if entries.capacity > max(4 * count, Self.keptEntries) {
+                entries = Array(entries[head...])
+            } else {
+                entries.removeSubrange(..<head)
+            }
             head = 0
         }
         return first
