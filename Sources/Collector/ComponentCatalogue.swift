@@ -59,6 +59,7 @@ enum ComponentCatalogue {
             Blueprints.Pipeline(
                 id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
         }
+        blueprints.checkRewriters(document)
         for kind in ConfigurationDocument.Kind.allCases {
             for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
         }
@@ -134,7 +135,11 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = PIIRedactionConfig(from: section)
-    return ProcessorBlueprint(changesSpans: true) { context, next in
+    let makeRewriter: @Sendable (ComponentContext) -> any RequestRewriter = { context in
+        RequestRedactor(processor: id, config: config, registry: context.registry)
+    }
+    return ProcessorBlueprint(changesSpans: true, redaction: config, makeRewriter: config.redactsBeforeLog ? makeRewriter : nil) {
+        context, next in
         PIIRedactionProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
@@ -158,11 +163,12 @@ private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> Pro
 
 private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = TailSamplingConfig(from: section)
-    return ProcessorBlueprint { context, next in
+    let bytes = config.maxMemoryMiB.map { $0 << 20 } ?? .max
+    return ProcessorBlueprint(undecidedBytes: bytes) { context, next in
         TailSamplingProcessor(
             id: id, config: config, next: next,
             journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },
-            budget: context.budget, pipelineBytesMax: context.memory.pipelineBytesMax, cores: context.eventLoopCount,
+            budget: context.budget, bytesMax: min(bytes, context.memory.undecidedBytesMax), cores: context.eventLoopCount,
             registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }

@@ -2,6 +2,7 @@ import Configuration
 import Logging
 import NIOCore
 import Pipeline
+import Redaction
 import SelfTelemetry
 
 typealias TraceConsumer = any Consumer<SpanBatch>
@@ -49,8 +50,14 @@ struct ClientAddress: Sendable {
 struct ProcessorBlueprint: Sendable {
     /// Set for a processor that limits the process's memory.
     var memoryLimiter: MemoryLimiterConfig?
+    /// Set for a processor that holds undecided traces: bytes of requests that they may hold, `.max` where nothing was said.
+    var undecidedBytes: Int?
     /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
     var changesSpans = false
+    /// Of a processor that redacts.
+    var redaction: PIIRedactionConfig?
+    /// Set for one that does its work before the write-ahead log.
+    var makeRewriter: (@Sendable (ComponentContext) -> any RequestRewriter)?
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 
@@ -90,6 +97,9 @@ struct Blueprints: Sendable {
             processors: texts[.processors] ?? [:], exporters: texts[.exporters] ?? [:],
             pipelines: pipelines.map {
                 Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+            },
+            rewriters: receivers.keys.reduce(into: [:]) { found, receiver in
+                found[receiver] = rewriter(of: receiver).flatMap { texts[.processors]?[$0] }
             })
     }
 }
@@ -101,6 +111,7 @@ extension Blueprints {
         let usedExporters = Set(pipelines.flatMap(\.exporters)).compactMap { exporters[$0] }
         return MemoryPlan.Demand(
             limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
+            undecidedBytes: pipelines.flatMap(\.processors).compactMap { processors[$0]?.undecidedBytes },
             exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.ports.count },
             eventLoops: eventLoops, pipelines: pipelines.count, hasLog: hasLog)
     }

@@ -3,9 +3,6 @@ enum TailLimits {
     /// Of the draws that `cost_budget`, `dynamic` and `priority` make: the same everywhere and always, so that replicas decide alike and
     /// a trace that is decided about again after a crash is decided about alike.
     static let drawSeed: UInt64 = 0x7461_696C_5F64_7261
-    /// Part of the pipeline's share of the memory that undecided traces may hold, where `max_memory_mib` says nothing: the rest is for
-    /// what has been decided and waits for the exporter.
-    static let memoryFraction = 0.6
     /// How often what is due is looked at: traces that begin one after the other leave together.
     static let turnMin = Duration.milliseconds(10)
     static let turnMax = Duration.milliseconds(100)

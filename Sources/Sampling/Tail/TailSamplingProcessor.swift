@@ -54,11 +54,11 @@ public final class TailSamplingProcessor: RetiringStage {
 
     /// - Parameters:
     ///   - journal: nil without the write-ahead log.
-    ///   - pipelineBytesMax: the pipeline's share of the memory.
+    ///   - bytesMax: of requests that are held because of undecided traces.
     ///   - cores: shards where the configuration does not say.
     public init(
         id: String, config: TailSamplingConfig, next: any Consumer<SpanBatch>, journal: Journal?, budget: MemoryBudget,
-        pipelineBytesMax: Int, cores: Int, registry: MetricRegistry, logger: Logger
+        bytesMax: Int, cores: Int, registry: MetricRegistry, logger: Logger
     ) {
         self.id = id
         self.config = config
@@ -68,10 +68,9 @@ public final class TailSamplingProcessor: RetiringStage {
         metrics = TailSamplingMetrics(
             registry: registry, processor: id, policies: config.policies.policies.map(\.name), logger: logger)
         var random = SystemRandomNumberGenerator()
-        let share = Int(Double(pipelineBytesMax) * TailLimits.memoryFraction)
         shards = TailShards(
             config, shards: config.numShards > 0 ? config.numShards : cores,
-            bytesMax: config.maxMemoryMiB.map { min($0 << 20, share) } ?? share, seed: random.next(), account: budget,
+            bytesMax: bytesMax, seed: random.next(), account: budget,
             gauge: metrics.tracesHeld)
         self.next = next
         turn = min(max(config.decisionWait / TailLimits.turnsPerWait, TailLimits.turnMin), TailLimits.turnMax)
