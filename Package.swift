@@ -130,7 +130,12 @@ let package = Package(
                 "Configuration", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["corpus.py"]),
-        tests("SamplingTests", ["Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry"]),
+        tests(
+            "SamplingTests",
+            [
+                "Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",

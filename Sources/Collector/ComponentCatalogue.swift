@@ -15,10 +15,12 @@ enum ComponentCatalogue {
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
         "attributes": attributesProcessor,
         "batch": batchProcessor,
+        "filter": filterProcessor,
         "genai": genAIProcessor,
         "groupbytrace": groupByTraceProcessor,
         "memory_limiter": memoryLimiterProcessor,
         "pii_redaction": piiRedactionProcessor,
+        "probabilistic_sampler": probabilisticSampler,
         "redaction": keyRedactionProcessor,
         "resource": resourceProcessor,
         "tail_sampling": tailSamplingProcessor,
@@ -57,6 +59,7 @@ enum ComponentCatalogue {
             Blueprints.Pipeline(
                 id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
         }
+        blueprints.checkRewriters(document)
         for kind in ConfigurationDocument.Kind.allCases {
             for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
         }
@@ -132,8 +135,28 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = PIIRedactionConfig(from: section)
-    return ProcessorBlueprint(changesSpans: true) { context, next in
+    let makeRewriter: @Sendable (ComponentContext) -> any RequestRewriter = { context in
+        RequestRedactor(processor: id, config: config, registry: context.registry)
+    }
+    return ProcessorBlueprint(changesSpans: true, redaction: config, makeRewriter: config.redactsBeforeLog ? makeRewriter : nil) {
+        context, next in
         PIIRedactionProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func filterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = FilterConfig(from: section)
+    return ProcessorBlueprint(changesSpans: config.editsEvents) { context, next in
+        FilterProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ProbabilisticSamplerConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        ProbabilisticSampler(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
 }

@@ -189,6 +189,39 @@ public final class ConfigSection {
         return list
     }
 
+    /// A text of a list, with its place.
+    public struct ListedText {
+        public let text: String
+        /// `processors.filter.traces.span[0]`.
+        public let path: String
+        let location: SourceLocation
+    }
+
+    /// A list of texts that may hold commas, such as conditions; one text alone is a list of one.
+    public func listedTexts(_ key: String) -> [ListedText] {
+        record(key, .list([]))
+        guard let node = value(key) else { return [] }
+        let items: [ConfigNode]
+        switch node.content {
+        case .sequence(let nodes): items = nodes
+        case .string: items = [node]
+        case .null, .bool, .int, .double, .mapping:
+            wrongType(key, node, wanted: "a list of texts")
+            return []
+        }
+        let list = items.enumerated().compactMap { index, item in
+            text(of: item, "\(key)[\(index)]").map { ListedText(text: $0, path: "\(join(key))[\(index)]", location: item.location) }
+        }
+        record(key, .list(list.map(\.text)))
+        return list
+    }
+
+    /// Whether a list of mappings is written.
+    public func hasSections(_ key: String) -> Bool {
+        guard case .sequence(let items)? = value(key)?.content, case .mapping? = items.first?.content else { return false }
+        return true
+    }
+
     /// A mapping of texts in the order written, such as headers. `print-config` hides the values: headers carry credentials.
     public func stringMap(_ key: String) -> [(String, String)] {
         guard let node = value(key) else { return [] }
@@ -249,6 +282,11 @@ public final class ConfigSection {
     public func problem(_ message: String, at key: String? = nil) {
         let place = key.flatMap { entries[$0]?.keyLocation } ?? location
         problems.error(at: place, "\(key.map(join) ?? (path.isEmpty ? "configuration" : path)): \(message)")
+    }
+
+    /// Notes a problem of one text of a list.
+    public func problem(_ message: String, at item: ListedText) {
+        problems.error(at: item.location, "\(item.path): \(message)")
     }
 
     /// Reports the keys nobody read, here and in the sections handed out. Doing it twice is harmless.

@@ -238,6 +238,19 @@ struct SpanRecord: BitwiseCopyable {
 }
 
 extension SpanRecord {
+    /// Leaves the events at these indexes and no others; on failure nothing is changed. Nothing is counted as dropped: who removes
+    /// events on purpose does not want to read of them.
+    mutating func keepEvents(_ kept: [Int], arena: MessageArena) throws(EditError) {
+        guard let index = arena.allocate(Slice.self, count: kept.count + Int(linkCount)), let children else { throw .arenaExhausted }
+        for (place, event) in kept.enumerated() {
+            precondition(event >= 0 && event < Int(eventCount))
+            (index + place).initialize(to: children[event])
+        }
+        for link in 0..<Int(linkCount) { (index + kept.count + link).initialize(to: children[Int(eventCount) + link]) }
+        self.children = UnsafePointer(index)
+        eventCount = UInt32(truncatingIfNeeded: kept.count)
+    }
+
     /// Puts other attributes in place: `run` are fields number 9 of a span with their tags, in the batch's arena.
     mutating func setAttributes(_ run: WireBytes, count: UInt32) {
         attributesStart = run.baseAddress ?? message

@@ -161,6 +161,12 @@ public struct SpanBatch: TelemetryBatch {
         byteCount = Self.byteCount(of: slices)
     }
 
+    /// What a stage keeps of `batch`.
+    public init(slices: [SpanSlice], of batch: SpanBatch) {
+        self.init(slices: slices)
+        isInDoubt = batch.isInDoubt
+    }
+
     private static func byteCount(of slices: [SpanSlice]) -> Int {
         var counted: Set<ObjectIdentifier> = []
         var previous: TraceBatch?

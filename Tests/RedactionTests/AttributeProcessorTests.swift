@@ -77,6 +77,8 @@ import Testing
         var limits = DecodeLimits()
         limits.arenaBytesFree = 4000
         limits.arenaBytesPerRequestByte = 1
+        limits.changeBytesFree = 0
+        limits.changeBytesPerRequestByte = 0
         let batch = try TestRequest([Attribute("k", "v")]).decoded(limits: limits)
         let stage = try Stage("attributes", "actions: [{key: k, action: upsert, value: \(String(repeating: "x", count: 5000))}]")
         #expect(stage.processor.consume(SpanBatch(batch)) == .permanent(.tooLarge))

@@ -2,6 +2,7 @@ import Configuration
 import Logging
 import NIOCore
 import Pipeline
+import Redaction
 import SelfTelemetry
 
 typealias TraceConsumer = any Consumer<SpanBatch>
@@ -53,6 +54,10 @@ struct ProcessorBlueprint: Sendable {
     var undecidedBytes: Int?
     /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
     var changesSpans = false
+    /// Of a processor that redacts.
+    var redaction: PIIRedactionConfig?
+    /// Set for one that does its work before the write-ahead log.
+    var makeRewriter: (@Sendable (ComponentContext) -> any RequestRewriter)?
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 
@@ -92,6 +97,9 @@ struct Blueprints: Sendable {
             processors: texts[.processors] ?? [:], exporters: texts[.exporters] ?? [:],
             pipelines: pipelines.map {
                 Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+            },
+            rewriters: receivers.keys.reduce(into: [:]) { found, receiver in
+                found[receiver] = rewriter(of: receiver).flatMap { texts[.processors]?[$0] }
             })
     }
 }

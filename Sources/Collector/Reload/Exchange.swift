@@ -177,7 +177,7 @@ private struct Retiree: Sendable {
 
 extension ReceiverOutput {
     fileprivate func replaceRoute(_ route: Assembly.Route) {
-        replaceEntries(route.entries, bystanders: route.bystanders)
+        replaceEntries(route.entries, bystanders: route.bystanders, rewriter: route.rewriter)
     }
 }
 

@@ -16,6 +16,8 @@ public struct OTelTraceState {
 
     /// Longest value of `ot`, from the specification.
     static let valueBytesMax = 256
+    /// Longest key and longest value of any member, from the specification.
+    static let memberPartBytesMax = 256
     /// Members of a tracestate, from the specification.
     static let membersMax = 32
 
@@ -27,7 +29,9 @@ public struct OTelTraceState {
             let text = Self.trimmed(part)
             guard !text.isEmpty else { continue }
             members += 1
-            guard members <= Self.membersMax, let equals = text.firstIndex(of: UInt8(ascii: "=")) else {
+            guard members <= Self.membersMax, let equals = text.firstIndex(of: UInt8(ascii: "=")),
+                Self.isMember(key: text[..<equals], value: text[(equals + 1)...])
+            else {
                 isMalformed = true
                 return
             }
@@ -79,9 +83,15 @@ public struct OTelTraceState {
     public func rewritten(threshold: SamplingThreshold?, randomness newRandomness: Randomness? = nil) -> [UInt8]? {
         guard !isMalformed else { return nil }
         var entries: [[UInt8]] = []
-        if let randomness = newRandomness ?? randomness { entries.append(Array("rv:\(randomness.text)".utf8)) }
+        if let newRandomness {
+            entries.append(Array("rv:\(newRandomness.text)".utf8))
+        } else {
+            for part in Parts(value, separator: UInt8(ascii: ";")) where Self.isOurs(part, "rv:") { entries = [Array(part)] }
+        }
         if let text = threshold?.text { entries.append(Array("th:\(text)".utf8)) }
-        for part in Parts(value, separator: UInt8(ascii: ";")) where !Self.isOurs(part) { entries.append(Array(part)) }
+        for part in Parts(value, separator: UInt8(ascii: ";")) where !Self.isOurs(part, "rv:") && !Self.isOurs(part, "th:") {
+            entries.append(Array(part))
+        }
         let ot = Array(entries.joined(separator: [UInt8(ascii: ";")]))
         guard ot.count <= Self.valueBytesMax else { return nil }
         var members: [[UInt8]] = ot.isEmpty ? [] : [Array("ot=".utf8) + ot]
@@ -93,13 +103,22 @@ public struct OTelTraceState {
         return Array(members.prefix(Self.membersMax).joined(separator: [UInt8(ascii: ",")]))
     }
 
-    private static func isOurs(_ part: WireBytes) -> Bool {
-        guard part.count >= 3 else { return false }
-        let head = WireBytes(rebasing: part[..<3])
-        return head.matches("th:") || head.matches("rv:")
+    private static func isOurs(_ part: WireBytes, _ key: StaticString) -> Bool {
+        part.count >= 3 && WireBytes(rebasing: part[..<3]).matches(key)
     }
 
     // MARK: Syntax
+
+    /// A member of a tracestate as W3C Trace Context (level 2, which takes what level 1 takes) has it; `value` without blanks around.
+    private static func isMember(key: Slice<WireBytes>, value: Slice<WireBytes>) -> Bool {
+        guard let first = key.first, isLower(first) || isDigit(first), key.count <= memberPartBytesMax else { return false }
+        let isKey = key.allSatisfy { byte in
+            isLower(byte) || isDigit(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "*")
+                || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "@")
+        }
+        guard isKey, !value.isEmpty, value.count <= memberPartBytesMax else { return false }
+        return value.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "=") }
+    }
 
     /// key = lower-case letter, then lower-case letters and digits.
     private static func isKey(_ key: Slice<WireBytes>) -> Bool {

@@ -10,16 +10,20 @@ extension WriteAheadLog {
     public func append(_ request: LogRequest, completion: @escaping @Sendable (AppendOutcome) -> Void) {
         if let refusal = currentRefusal { return refuse(refusal, completion) }
         var pending = PendingAppend(
-            signal: request.signal, project: Array(request.project.utf8), receivedUnixNano: request.receivedUnixNano,
+            signal: request.signal, name: RecordName(project: request.project, rewrittenBy: request.rewrittenBy).encoded,
+            receivedUnixNano: request.receivedUnixNano,
             payload: request.payload, fingerprint: Fingerprint(low: 0, high: 0), checksum: 0, completion: completion)
         // Such a request never fits; the receiver's limits are far below.
-        guard pending.project.count <= LogLimits.projectBytesMax, pending.payload.count <= LogLimits.payloadBytesMax else {
+        guard request.project.utf8.count <= LogLimits.projectBytesMax, pending.payload.count <= LogLimits.payloadBytesMax else {
             return refuse(.logFull, completion)
         }
-        pending.project.withUnsafeBytes { project in
-            pending.checksum = CRC32C.of(request.payload, seed: CRC32C.of(project))
+        pending.name.withUnsafeBytes { name in
+            pending.checksum = CRC32C.of(request.payload, seed: CRC32C.of(name))
+            // Whoever rewrote it: it is the same request.
+            let project = UnsafeRawBufferPointer(rebasing: name[..<request.project.utf8.count])
             pending.fingerprint = Fingerprint(
-                signal: request.signal, project: project, payload: request.payload, seed: fingerprintSeed.load(ordering: .relaxed))
+                signal: request.signal, project: project, payload: request.identity ?? request.payload,
+                seed: fingerprintSeed.load(ordering: .relaxed))
         }
         switch enqueue(pending) {
         case .refused(let refusal): refuse(refusal, completion)

@@ -8,7 +8,8 @@ final class SpanRedactor: SpanEditor {
     private let scansEvents: Bool
     private let summary: Bool
     private let values: ValueRedactor
-    private let metrics: PIIRedactionMetrics
+    /// Nil for dry runs.
+    private let metrics: PIIRedactionMetrics?
     private var spansChanged = 0
     private var attributes = OutputBuffer()
     private var parts = OutputBuffer()
@@ -21,7 +22,7 @@ final class SpanRedactor: SpanEditor {
     let editsScopes = false
     let editsSpans = true
 
-    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor, _ metrics: PIIRedactionMetrics) {
+    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor, _ metrics: PIIRedactionMetrics?) {
         fields = config.fields
         places = config.places
         scansAttributes = config.places.contains(.attributes)
@@ -34,7 +35,7 @@ final class SpanRedactor: SpanEditor {
 
     func finish() -> Bool {
         let isChanged = values.counts.contains { $0 > 0 }
-        if isChanged { metrics.add(values: values.counts, spans: spansChanged) }
+        if isChanged { metrics?.add(values: values.counts, spans: spansChanged) }
         values.reset()
         spansChanged = 0
         attributes.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
@@ -42,11 +43,19 @@ final class SpanRedactor: SpanEditor {
         return isChanged
     }
 
+    /// Told of each value found: for dry runs.
+    var observer: RedactionObserver? {
+        get { values.observer }
+        set { values.observer = newValue }
+    }
+
     // MARK: Resources
 
     func edit(_ scope: ScopeView, of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {}
 
     func edit(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+        observer?.beginResource()
+        observer?.begin("resource.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
             resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource),
@@ -60,6 +69,8 @@ final class SpanRedactor: SpanEditor {
 
     func edit(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         values.startSpan()
+        observer?.beginSpan()
+        observer?.begin("span.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
             span.encodedAttributes, field: OTLPField.Span.attributes, rules: fields.span, scans: scansAttributes, into: &attributes)
@@ -87,13 +98,15 @@ final class SpanRedactor: SpanEditor {
     private func redactParts(of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         parts.truncate(to: 0)
         var name: Range<Int>?
+        observer?.begin("span.name")
         if places.contains(.name) || fields.name != nil { name = redactText(span.name, fields.name) }
         var status: Range<Int>?
+        observer?.begin("span.status.message")
         if places.contains(.statusMessage) || fields.statusMessage != nil { status = redactStatus(span.status) }
         var events: [Range<Int>?] = []
         if scansEvents || !fields.event.isEmpty {
             for index in 0..<span.eventCount {
-                guard let event = redact(span.event(at: index)) else { continue }
+                guard let event = redact(span.event(at: index), number: index) else { continue }
                 if events.isEmpty { events = Array(repeating: nil, count: span.eventCount) }
                 events[index] = event
             }
@@ -125,10 +138,12 @@ final class SpanRedactor: SpanEditor {
         return start..<parts.count
     }
 
-    private func redact(_ event: EventView) -> Range<Int>? {
+    private func redact(_ event: EventView, number: Int) -> Range<Int>? {
         let start = parts.count
+        observer?.begin("event.attributes", event: number)
         let count = values.rewrite(
             event.encoded, field: OTLPField.Event.attributes, rules: fields.event, scans: scansEvents, into: &parts)
+        observer?.begin("event.name", event: number)
         let hasName = scansEvents && !event.name.isEmpty && values.find(event.name, name: WireBytes(start: nil, count: 0), nil)
         guard count != nil || hasName else { return nil }
         if count == nil { parts.append(event.encoded) }

@@ -83,6 +83,10 @@ struct PolicyCompiler {
             guard let node = compiler.node(policy, Place()) else { continue }
             compiler.compiled.policies.append(TailPolicies.Policy(name: name, node: node, isDrop: isDrop))
         }
+        let cells = KeepProbability.cells(compiler.compiled.policies.map { $0.node.thresholds(compiler.compiled) })
+        if cells > KeepProbability.cellsMax {
+            section.problem("combines too many random policies: the probability of a decision would take \(cells) steps", at: key)
+        }
         return compiler.compiled
     }
 
@@ -162,12 +166,12 @@ struct PolicyCompiler {
 
     /// Nil when there are as many criteria as a trace can note.
     mutating func add(_ criterion: SpanCriterion, _ section: ConfigSection) -> Int? {
-        guard compiled.criteria.count < CriteriaSet.capacity else {
+        guard let number = compiled.criteria.add(criterion) else {
             if !isFull { section.problem("the policies ask more than \(CriteriaSet.capacity) things of a span") }
             isFull = true
             return nil
         }
-        return compiled.criteria.add(criterion)
+        return number
     }
 
     mutating func criterion(_ criterion: SpanCriterion, inverted: Bool, _ section: ConfigSection) -> PolicyNode? {
@@ -184,7 +188,28 @@ struct PolicyCompiler {
             return node(section, place)
         }
         let whole = nodes.compactMap { $0 }
-        return whole.isEmpty || whole.count < nodes.count ? nil : .and(whole)
+        return whole.isEmpty || whole.count < nodes.count ? nil : Self.conjunction(whole)
+    }
+
+    /// Conditions first, then budgets, then limiters, whatever the order written: `TailJudge` asks those with state last, and in one
+    /// level.
+    private static func conjunction(_ nodes: [PolicyNode]) -> PolicyNode {
+        var ranked: [(rank: Int, node: PolicyNode)] = []
+        for node in nodes {
+            switch node {
+            case .and(let inner): ranked += inner.map { (rank($0), $0) }
+            default: ranked.append((rank(node), node))
+            }
+        }
+        return .and((0...2).flatMap { rank in ranked.filter { $0.rank == rank }.map(\.node) })
+    }
+
+    private static func rank(_ node: PolicyNode) -> Int {
+        switch node {
+        case .limiter: 2
+        case .weighted: 1
+        case .always, .criterion, .latency, .spanCount, .cost, .tokens, .random, .rules, .and, .not: 0
+        }
     }
 
     private mutating func not(_ settings: ConfigSection, _ place: Place) -> PolicyNode? {

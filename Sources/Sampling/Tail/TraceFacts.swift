@@ -70,6 +70,8 @@ struct CriteriaSet: BitwiseCopyable, Equatable {
 
     func contains(_ criterion: Int) -> Bool { words[criterion >> 6] >> UInt64(criterion & 63) & 1 == 1 }
 
+    func contains(_ other: CriteriaSet) -> Bool { words & other.words == other.words }
+
     mutating func insert(_ criterion: Int) { words[criterion >> 6] |= 1 << UInt64(criterion & 63) }
 
     mutating func formUnion(_ other: CriteriaSet) { words |= other.words }
