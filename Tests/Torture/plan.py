@@ -12,7 +12,7 @@ SQLITE_SHARE = 0.2
 GROUPING_SHARE = 0.3
 # Weights of the samplers in a round's pipeline.
 SAMPLERS = {(): 4, ("head",): 1, ("tail",): 4, ("head", "tail"): 1}
-# Events that may destroy decisions in the log: a trace of which they tell nothing any more is decided about anew.
+# Events that may destroy decisions in the log: a trace of which it tells nothing any more is decided about anew.
 DAMAGE = {"flip a bit in a record", "flip bits anywhere but in records", "tear the last record", "garbage after the last record"}
 
 # name: (weight, what it needs)

@@ -11,6 +11,8 @@ from writer import Writer
 STILL_SECONDS_MAX = 20
 STILL_SECONDS_MAX_WITHOUT_LOG = 3
 POLL_SECONDS = 0.05
+# What the collector logs when its log takes no decisions: it goes on without.
+UNWRITTEN = "decisions could not be written to the write-ahead log"
 
 
 def is_close(found, expected):
@@ -54,7 +56,7 @@ class Round:
         broken += self._nothing_left()
         self.stored = world.store.span_numbers()
         broken += reckon(self.writer.requests, self.writer.acknowledged(), self.stored, self.chaos.excused, self.plan.sampling.keeps,
-                         self.plan.with_log and not self.plan.damages_decisions)
+                         self._remembers_decisions())
         broken += self._columns()
         if broken:
             for line in world.store.evidence():
@@ -96,6 +98,10 @@ class Round:
         except AssertionError:
             broken.append(f"the collector is not well again: {self.world.collector.health()}")
         return broken
+
+    def _remembers_decisions(self):
+        """Whether each decision was in the log before it was carried out, and is there still."""
+        return self.plan.with_log and not self.plan.damages_decisions and UNWRITTEN not in self.world.collector.log()
 
     def _columns(self):
         """Reason and adjusted count of each row are the trace's."""
