@@ -34,7 +34,8 @@ def reckon(sent, acknowledged, stored, excused=(), keeps=always, is_consistent=T
     strangers = rows.keys() - trace_of.keys()
     unwanted = {number for number in rows.keys() & trace_of.keys() if keeps(trace_of[number]) is False}
     answered = {id(request) for request in acknowledged}
-    torn = [r for r in sent if id(r) not in answered and 0 < sum(n in rows for n in r.numbers if n in kept) < sum(n in kept for n in r.numbers)]
+    torn = [request for request in sent if id(request) not in answered
+            and 0 < len(rows.keys() & kept.intersection(request.numbers)) < len(kept.intersection(request.numbers))]
     broken = []
     if missing:
         broken.append(f"acknowledged and not stored: {listed(missing)}")
@@ -46,7 +47,8 @@ def reckon(sent, acknowledged, stored, excused=(), keeps=always, is_consistent=T
         broken.append(f"stored though sampling drops them: {listed(unwanted)}")
     if torn:
         broken.append(f"requests that were not acknowledged and are stored in part: {len(torn)}, {listed(numbers_of(torn))}")
-    if is_consistent and (split := split_traces({number: trace_of[number] for number in needed - kept if keeps(trace_of[number]) is None}, rows)):
+    open_ones = {number: trace_of[number] for number in needed if keeps(trace_of[number]) is None}
+    if is_consistent and (split := split_traces(open_ones, rows)):
         broken.append(f"traces that are kept in part: {len(split)}, {listed(set().union(*split))}")
     return broken
 
