@@ -194,7 +194,8 @@ public final class TailSamplingProcessor: RetiringStage {
                 switch next.consume(batch) {
                 case .accepted: return
                 case .retryable: break
-                case .permanent(let refusal): return metrics.refusedForGood.emit(batch.itemCount, metadata: ["reason": "\(refusal.rawValue)"])
+                case .permanent(let refusal):
+                    return metrics.refusedForGood.emit(batch.itemCount, metadata: ["reason": "\(refusal.rawValue)"])
                 }
             }
             let (isOver, isAbandoned) = state.withLock { state in
