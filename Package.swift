@@ -110,7 +110,8 @@ let package = Package(
         .executableTarget(
             name: "sampling-bench",
             dependencies: [
-                "Configuration", "GenAI", "OTLPWire", "Pipeline", "Sampling", "SelfTelemetry", .product(name: "Logging", package: "swift-log"),
+                "Configuration", "GenAI", "OTLPWire", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
             ], path: "Benchmarks/Sampling", swiftSettings: strict),
 
         tests("CollectorTests", ["Collector", "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry"] + nio),

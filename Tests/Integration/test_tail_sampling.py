@@ -72,8 +72,8 @@ class Trace:
 class Application:
     """Traces made and exported by the Python SDK, over gRPC and HTTP by turns."""
 
-    def __init__(self, ports, seed):
-        self.random, self.traces, self.providers = random.Random(seed), [], []
+    def __init__(self, ports, seed, kind=Trace):
+        self.kind, self.random, self.traces, self.providers = kind, random.Random(seed), [], []
         exporters = [GRPCExporter(endpoint=f"http://127.0.0.1:{ports.grpc}", insecure=True),
                      HTTPExporter(endpoint=f"http://127.0.0.1:{ports.http}/v1/traces")]
         for number, exporter in enumerate(exporters):
@@ -92,7 +92,7 @@ class Application:
             provider.shutdown()
 
     def _trace(self, tracer):
-        r, trace, begin = self.random, Trace(), otlp.now_nano()
+        r, trace, begin = self.random, self.kind(), otlp.now_nano()
         root = tracer.start_span("POST /chat", start_time=begin)
         trace.id = root.get_span_context().trace_id.to_bytes(16, "big")
         trace.is_slow = r.random() < 0.04
@@ -122,12 +122,24 @@ class Application:
 def application():
     running = []
 
-    def application(daemon, seed=7):
-        running.append(Application(daemon.ports, seed))
+    def application(daemon, seed=7, kind=Trace):
+        running.append(Application(daemon.ports, seed, kind))
         return running[-1]
     yield application
     for one in running:
         one.close()
+
+
+class HalvedTrace(Trace):
+    """One that a head sampler of 50 % stands before."""
+
+    @property
+    def reason(self):
+        return super().reason if int.from_bytes(self.id, "big") & (2**56 - 1) >= 2**55 else None
+
+    @property
+    def adjusted(self):
+        return 2 * super().adjusted
 
 
 def expected_rows(traces):
@@ -158,26 +170,32 @@ def assert_near(estimate, error, values, traces):
     assert error == pytest.approx(sum(count * (count - 1) * value**2 for count, value in kept) ** 0.5, rel=1e-6)
 
 
-def test_errors_slow_and_dear_traces_are_whole_and_totals_are_true(store, start, application):
-    daemon = start(store, processors__tail_sampling=tail_sampling(POLICIES), processors__genai=None,
-                   service__pipelines__traces__processors=["genai", "tail_sampling", "batch"])
-    app = application(daemon)
+@pytest.mark.parametrize("kind", [Trace, HalvedTrace], ids=["tail", "head and tail"])
+def test_errors_slow_and_dear_traces_are_whole_and_totals_are_true(store, start, application, kind):
+    head = {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": 50}} if kind is HalvedTrace else {}
+    processors = {"genai": None, **head, "tail_sampling": tail_sampling(POLICIES), "batch": {"timeout": "50ms"}}
+    daemon = start(store, processors=processors, service__pipelines__traces__processors=list(processors))
+    app = application(daemon, kind=kind)
     app.run(700)
     expected = expected_rows(app.traces)
     assert {reason for reason, _ in expected.values()} == {"errors", "slow", "dear", "some"}
     wait_until(lambda: count(store) >= len(expected), 30, f"{len(expected)} rows")
     assert stored_rows(store) == expected
+    assert_totals(store, app.traces)
 
+
+def assert_totals(store, traces):
+    """The README's queries tell what there was."""
     totals, per_model = printed_queries(store)
     (requests, requests_error, spans, spans_error), = store.query(totals)
-    assert_near(requests, requests_error, [1] * len(app.traces), app.traces)
-    assert_near(spans, spans_error, [len(trace.spans) for trace in app.traces], app.traces)
+    assert_near(requests, requests_error, [1] * len(traces), traces)
+    assert_near(spans, spans_error, [len(trace.spans) for trace in traces], traces)
     assert spans > count(store) * 2
     rows = store.query(per_model)
     assert {row[0] for row in rows} == set(MODELS)
     for model, calls, calls_error, usd, usd_error in rows:
-        assert_near(calls, calls_error, [sum(name == model for name, _ in trace.calls) for trace in app.traces], app.traces)
-        assert_near(usd, usd_error, [sum(usd for name, usd in trace.calls if name == model) for trace in app.traces], app.traces)
+        assert_near(calls, calls_error, [sum(name == model for name, _ in trace.calls) for trace in traces], traces)
+        assert_near(usd, usd_error, [sum(usd for name, usd in trace.calls if name == model) for trace in traces], traces)
 
 
 def test_aggregates_count_what_was_there_and_not_the_rows(postgres, start, application):

@@ -15,7 +15,7 @@ BENCH = Path(os.environ.get("SAMPLING_BENCH") or COLLECTOR.with_name("sampling-b
 TIMER_STEP = 100_000_000
 RUN_SECONDS_MAX = 600
 LISTED_MAX = 8
-DECIDED = ("due", "early", "overflow", "shutdown")
+DECIDED = ("due", "early", "overflow", "tooLarge", "shutdown")
 
 
 @dataclass
