@@ -112,7 +112,7 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
 
 private func genAIProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = GenAIConfig(from: section)
-    return ProcessorBlueprint(changesSpans: true) { context, next in
+    return ProcessorBlueprint(changesSpans: true, genAI: config) { context, next in
         GenAIProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
@@ -164,7 +164,7 @@ private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> Pro
 private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = TailSamplingConfig(from: section)
     let bytes = config.maxMemoryMiB.map { $0 << 20 } ?? .max
-    return ProcessorBlueprint(undecidedBytes: bytes) { context, next in
+    return ProcessorBlueprint(undecidedBytes: bytes, tailSampling: config) { context, next in
         TailSamplingProcessor(
             id: id, config: config, next: next,
             journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },

@@ -37,6 +37,8 @@ public final class SamplingDecision: Sendable {
     public let reason: String
     /// What the spans' tracestate says from now on; nil where it stays as it came.
     public let traceState: TraceStateChange?
+    /// What that comes to for spans without a tracestate, which most are.
+    fileprivate let loneTraceState: [UInt8]
 
     public struct TraceStateChange: Sendable, Equatable {
         /// `th`; nil takes it out.
@@ -54,6 +56,7 @@ public final class SamplingDecision: Sendable {
         self.adjustedCount = adjustedCount
         self.reason = reason
         self.traceState = traceState
+        loneTraceState = traceState.map { OTelTraceState.alone(threshold: $0.threshold, randomness: $0.randomness) } ?? []
     }
 }
 
@@ -78,7 +81,10 @@ public struct SpanReference {
     /// The tracestate with what the samplers have changed in it.
     @inline(__always)
     public func withTraceState<Result, Failure: Error>(_ body: (WireBytes) throws(Failure) -> Result) throws(Failure) -> Result {
-        guard let change = decision?.traceState else { return try body(span.traceState) }
+        guard let decision, let change = decision.traceState else { return try body(span.traceState) }
+        if span.traceState.isEmpty {
+            return try decision.loneTraceState.withUnsafeBufferPointer { (bytes) throws(Failure) in try body(WireBytes(bytes)) }
+        }
         let state = OTelTraceState(span.traceState)
         guard let changed = state.rewritten(threshold: change.threshold, randomness: change.randomness) else {
             return try body(span.traceState)

@@ -65,7 +65,11 @@ import Testing
                   - {name: x, \(Self.errors)}
                   - name: y
                     type: not
-                    not: {not_sub_policy: {name: z, type: and, and: {and_sub_policy: [{\(Self.gold)}, {type: span_count, span_count: {min_spans: 2}}]}}}
+                    not:
+                      not_sub_policy:
+                        name: z
+                        type: and
+                        and: {and_sub_policy: [{\(Self.gold)}, {type: span_count, span_count: {min_spans: 2}}]}
             """)
         #expect(try sampler.keeps(goldError()))
         #expect(try !sampler.decide([goldError(), Self.plain]).isKept)

@@ -132,7 +132,10 @@ import Testing
             [TestSpan(status: 2)]
         },
         Case(
-            "type: priority, priority: {rules: [{match: {service: 'shop*', name: 'GET *', attributes: {tier: gold}}, sampling_percentage: 100}]}"
+            """
+            type: priority, priority: {rules: [{match: {service: 'shop*', name: 'GET *', attributes: {tier: gold}}, \
+            sampling_percentage: 100}]}
+            """
         ) {
             []
         } dropped: {

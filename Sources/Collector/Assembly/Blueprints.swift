@@ -1,8 +1,10 @@
 import Configuration
+import GenAI
 import Logging
 import NIOCore
 import Pipeline
 import Redaction
+import Sampling
 import SelfTelemetry
 
 typealias TraceConsumer = any Consumer<SpanBatch>
@@ -54,6 +56,10 @@ struct ProcessorBlueprint: Sendable {
     var undecidedBytes: Int?
     /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
     var changesSpans = false
+    /// Of a processor that finds LLM calls.
+    var genAI: GenAIConfig?
+    /// Of a tail sampler.
+    var tailSampling: TailSamplingConfig?
     /// Of a processor that redacts.
     var redaction: PIIRedactionConfig?
     /// Set for one that does its work before the write-ahead log.

@@ -103,6 +103,30 @@ public struct OTelTraceState {
         return Array(members.prefix(Self.membersMax).joined(separator: [UInt8(ascii: ",")]))
     }
 
+    /// The tracestate of a span that came with none: `rewritten` of nothing, for once per decision instead of once per span.
+    public static func alone(threshold: SamplingThreshold?, randomness: Randomness?) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(aloneBytesMax)
+        if let randomness { append("ot=rv:", randomness.value, digits: SamplingThreshold.digitsMax, to: &text) }
+        guard let threshold, threshold != .never else { return text }
+        // Zeros at the end are not written, but for one when there is nothing else.
+        let zeros = min(threshold.value.trailingZeroBitCount / 4, SamplingThreshold.digitsMax - 1)
+        append(
+            text.isEmpty ? "ot=th:" : ";th:", threshold.value >> UInt64(4 * zeros), digits: SamplingThreshold.digitsMax - zeros, to: &text)
+        return text
+    }
+
+    /// `ot=rv:` and `;th:` with their digits.
+    private static let aloneBytesMax = 6 + 4 + 2 * SamplingThreshold.digitsMax
+
+    private static func append(_ key: StaticString, _ value: UInt64, digits: Int, to text: inout [UInt8]) {
+        text.append(contentsOf: UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+        for place in (0..<digits).reversed() {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(4 * place)) & 0xF
+            text.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+        }
+    }
+
     private static func isOurs(_ part: WireBytes, _ key: StaticString) -> Bool {
         part.count >= 3 && WireBytes(rebasing: part[..<3]).matches(key)
     }

@@ -9,13 +9,19 @@ final class ActionRunner {
     private let workspace = Digest.Workspace()
     let list = AttributeList()
 
+    /// Without any of these nothing happens; nil when no key says so.
+    private let keys: AttributeKeys?
+
     init(_ actions: [AttributeAction]) {
         self.actions = actions
+        let needed = actions.map(\.step.neededKey)
+        keys = needed.contains { $0 == nil } ? nil : AttributeKeys(needed.compactMap { $0.map { Array($0.bytes) } })
     }
 
     /// Changes fields number `field` of `message`. Nil, with nothing appended, when no action changes anything; else what is to stand
     /// there instead is appended to `output`, and the number of attributes returned.
     func run(_ message: WireBytes, field: UInt32, into output: inout OutputBuffer) -> Int? {
+        if let keys, !keys.isAny(in: message, field: field) { return nil }
         list.open(message, field: field)
         for action in actions { carryOut(action.step) }
         return list.isChanged ? list.write(field, into: &output) : nil

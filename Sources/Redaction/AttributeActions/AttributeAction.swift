@@ -37,6 +37,17 @@ struct AttributeAction: Sendable {
         /// The pattern's groups, by number, become attributes of the names given.
         case extract(StableBytes, Pattern, names: [StableBytes])
         case convert(StableBytes, ConvertedType)
+
+        /// The attribute without which this step does nothing to attributes as they came; nil when there is no such one.
+        var neededKey: StableBytes? {
+            switch self {
+            case .insert(_, .value), .upsert(_, .value): nil
+            case .insert(_, .attribute(let source, let fallback)), .upsert(_, .attribute(let source, let fallback)):
+                fallback == nil ? source : nil
+            case .update(let key, _), .extract(let key, _, _), .convert(let key, _): key
+            case .delete(let selection), .hash(let selection): selection.pattern == nil ? selection.key : nil
+            }
+        }
     }
 
     let step: Step

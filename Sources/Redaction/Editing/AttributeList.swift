@@ -7,26 +7,8 @@ import OTLPWire
 /// to them, to the request and to the configuration alike. A key that was sent twice is two entries: changes meet both, so that none
 /// slips through; reading finds the first, as the Go collector's maps do.
 final class AttributeList {
-    enum State {
-        /// As it came.
-        case kept
-        case changed
-        case removed
-        /// A field of the message that is no attribute.
-        case other
-    }
-
-    struct Entry {
-        var key: WireBytes
-        /// The encoded `AnyValue`.
-        var value: WireBytes
-        /// The whole field with its tag, while it is `kept`.
-        let encoded: WireBytes
-        var state: State
-    }
-
     /// Unchecked, here and below: one thread, and no access lasts while another is made.
-    @exclusivity(unchecked) private(set) var entries: [Entry] = []
+    @exclusivity(unchecked) private(set) var entries: [AttributeEntry] = []
     @exclusivity(unchecked) private(set) var isChanged = false
     @exclusivity(unchecked) private var memory = ValueMemory()
     @exclusivity(unchecked) private var value = OutputBuffer()
@@ -35,20 +17,11 @@ final class AttributeList {
     private static let retainedEntriesMax = 4096
 
     /// Opens fields number `field` of `message`, which must stay where it is until `write`.
-    @inline(__always)
     func open(_ message: WireBytes, field: UInt32) {
         entries.removeAll(keepingCapacity: true)
         memory.removeAll()
         isChanged = false
-        for (entry, encoded) in EncodedFields(message) {
-            if entry.number == field, entry.type == .lengthDelimited {
-                let attribute = KeyValueView(encoded: entry.bytes)
-                entries.append(Entry(key: attribute.key, value: attribute.encoded, encoded: encoded, state: .kept))
-            } else {
-                let nothing = WireBytes(start: nil, count: 0)
-                entries.append(Entry(key: nothing, value: nothing, encoded: encoded, state: .other))
-            }
-        }
+        AttributeEntry.append(message, field: field, to: &entries)
     }
 
     /// Gives back what large messages made it grow to.
@@ -69,12 +42,15 @@ final class AttributeList {
     /// The place of the next attribute with this key, from `start` on.
     @inline(__always)
     func index(of key: WireBytes, from start: Int = 0) -> Int? {
-        var index = start
-        while index < entries.count {
-            if entries[index].key.equals(key), isPresent(index) { return index }
-            index &+= 1
+        entries.withUnsafeBufferPointer { entries in
+            var index = start
+            while index < entries.count {
+                let state = entries[index].state
+                if entries[index].key.equals(key), state == .kept || state == .changed { return index }
+                index &+= 1
+            }
+            return nil
         }
-        return nil
     }
 
     /// The encoded value of the first attribute with this key.
@@ -103,7 +79,7 @@ final class AttributeList {
     }
 
     func append(_ key: WireBytes, _ encoded: WireBytes) {
-        entries.append(Entry(key: key, value: encoded, encoded: WireBytes(start: nil, count: 0), state: .changed))
+        entries.append(AttributeEntry(key: key, value: encoded, encoded: WireBytes(start: nil, count: 0), state: .changed))
         isChanged = true
     }
 

@@ -24,8 +24,15 @@ final class KeyRedactor {
 
     private static let mask: StaticString = "****"
 
+    /// Whether nothing can happen to a value that is no text, which is treated as an empty one.
+    private let passesOtherTypes: Bool
+
     init(_ config: KeyRedactionConfig) {
         self.config = config
+        let nothing = WireBytes(start: nil, count: 0)
+        passesOtherTypes =
+            !config.redactsAllTypes && config.blockedKeyPatterns.patterns.isEmpty && config.blockedValues.findsNothing(in: nothing)
+            && config.allowedValues.findsNothing(in: nothing)
     }
 
     func reset() {
@@ -61,6 +68,7 @@ final class KeyRedactor {
             switch AnyValueView(list.entries[index].value) {
             case .string(let text): redactValue(text, key, index)
             case let value:
+                if passesOtherTypes { return }
                 text.truncate(to: 0)
                 if config.redactsAllTypes { text.appendText(of: value) }
                 text.withBytes { redactValue($0, key, index) }

@@ -7,15 +7,15 @@
 /// A window is at least `windowNanoseconds` long, and longer where few traces come. Its end fixes the threshold with which its
 /// traces would have filled the budget, and the new threshold goes half of the way there. Two rules beside that:
 /// - With no threshold yet, or one that a rise of the load has outdated, more is kept than wanted. Once the traces of a window are
-///   worth `overshoot` times a whole window's budget, it ends at once, so that even the very first second keeps no more.
+///   worth `overshoot` times a whole window's budget, it ends at once, so that even the very first second keeps little more.
 /// - Silence says nothing about the load after it: the threshold stays as it is. Shards have equal parts of the budget.
 struct CostBudget {
     enum Weight: String, CaseIterable, Sendable { case cost, tokens, duration }
 
     static let windowNanoseconds: Int64 = 1_000_000_000
     /// A window with fewer traces goes on, at most for `windowsMax` times its length.
-    static let samplesMin = 32
-    static let windowsMax: Int64 = 30
+    static let samplesMin = 64
+    static let windowsMax: Int64 = 120
     /// Weight of a trace that has none, as a part of the running mean, so that every trace can be kept.
     static let floorFraction = 0.01
     /// How much the newest window counts in the running mean.
@@ -23,6 +23,8 @@ struct CostBudget {
     /// Traces of a window whose weights are kept to find its threshold.
     static let samplesMax = 4096
     static let overshoot = 2.0
+    /// Fewer kept traces than these may be chance, and are no harm.
+    static let overshootTracesMin = 16.0
     /// A window that is ended early was at least this part of one; less would say little about the load.
     static let windowPartMin = 0.05
 
@@ -38,7 +40,8 @@ struct CostBudget {
     /// Weights and span counts of this window, a uniform sample when there are more than `samplesMax`.
     private var samples: [(weight: Double, spans: Int)] = []
     private var seen = 0
-    /// Spans that the window's traces are expected to have left.
+    /// What of the window's traces is expected to be kept.
+    private var expectedTraces = 0.0
     private var expectedSpans = 0.0
     private var random: UInt64
 
@@ -57,7 +60,9 @@ struct CostBudget {
 
     /// Counts a trace that the budget had to decide about.
     mutating func note(_ facts: TraceFacts, now: Int64) {
-        expectedSpans += probability(facts) * Double(facts.spanCount)
+        let probability = probability(facts)
+        expectedTraces += probability
+        expectedSpans += probability * Double(facts.spanCount)
         seen += 1
         lastNote = max(lastNote, now)
         let sample = (weight: own(facts), spans: facts.spanCount)
@@ -88,7 +93,9 @@ struct CostBudget {
                 windows: Double(end - start) / Double(Self.windowNanoseconds), at: now - end < Self.windowNanoseconds ? end : now)
         } else if now - start >= Self.windowNanoseconds * Self.windowsMax {
             finish(windows: Double(Self.windowsMax), at: now)
-        } else if expectedSpans > Self.overshoot * budget * max(Double(now - start) / Double(Self.windowNanoseconds), 1), seen > 1 {
+        } else if expectedTraces > Self.overshootTracesMin,
+            expectedSpans > Self.overshoot * budget * max(Double(now - start) / Double(Self.windowNanoseconds), 1)
+        {
             finish(windows: max(Double(now - start) / Double(Self.windowNanoseconds), Self.windowPartMin), at: now)
         }
     }
@@ -111,6 +118,7 @@ struct CostBudget {
         lastNote = now
         samples.removeAll(keepingCapacity: true)
         seen = 0
+        expectedTraces = 0
         expectedSpans = 0
     }
 

@@ -8,6 +8,8 @@ enum TailLimits {
     static let turnMax = Duration.milliseconds(100)
     /// Turns within `decision_wait`, as long as they stay within these bounds.
     static let turnsPerWait = 20
+    /// With nothing due for longer it is looked at all the same: bounds what a wrong deadline could cost.
+    static let longestTurn = Duration.seconds(60)
     /// Sets of decisions that wait to be carried out: beyond that newcomers are refused.
     static let waitingMax = 64
     /// How long the end waits for the log's answer beyond its deadline.

@@ -26,6 +26,8 @@ public final class TailSamplingProcessor: RetiringStage {
     private let carrier = DispatchQueue(label: "tail-sampling-carrier")
     private let epoch = ContinuousClock.now
     private let turn: Duration
+    /// A root that comes may bring a trace's deadline forward.
+    private let longestTurn: Duration
     private let pause = ConditionLock()
     private let hasReadJournal = Atomic<Bool>(false)
     private let journalReading = ConditionLock()
@@ -43,6 +45,8 @@ public final class TailSamplingProcessor: RetiringStage {
     }
 
     private struct State {
+        /// Calls of `consume` and rounds of decisions that are under way: the end waits for them, so that nothing is added after it.
+        var inside = 0
         var waiting: [TailOutput] = []
         var isCarrying = false
         var isTimerSet = false
@@ -50,6 +54,8 @@ public final class TailSamplingProcessor: RetiringStage {
         /// Set at the end: what the next stage has not taken by then is given up.
         var deadline: ContinuousClock.Instant?
         var refused: [SpanBatch] = []
+        /// The end is over: what is refused from now on has nobody to be returned to.
+        var isAbandoned = false
     }
 
     /// - Parameters:
@@ -74,6 +80,7 @@ public final class TailSamplingProcessor: RetiringStage {
             gauge: metrics.tracesHeld)
         self.next = next
         turn = min(max(config.decisionWait / TailLimits.turnsPerWait, TailLimits.turnMin), TailLimits.turnMax)
+        longestTurn = config.decisionWaitAfterRootReceived > .zero ? turn : TailLimits.longestTurn
     }
 
     public var health: ComponentHealth { .ok }
@@ -92,14 +99,32 @@ public final class TailSamplingProcessor: RetiringStage {
     }
 
     public func consume(_ batch: SpanBatch) -> Outcome {
-        if state.withLock({ $0.isStopping }) { return .retryable(.shuttingDown, after: nil) }
+        if let refusal = enter(waitingMax: TailLimits.waitingMax + PipelineLimits.admissionReserve) {
+            return .retryable(refusal, after: nil)
+        }
+        defer { leave() }
         if !hasReadJournal.load(ordering: .acquiring) { readJournal() }
         var output = shards.add(batch, now: now)
-        if budget.isExhausted, shards.traceCount > 0 { output.append(shards.decideOldest(half: .overflow)) }
+        // What is being carried out will give memory back: deciding about more meanwhile would only be too early.
+        if budget.isExhausted, shards.traceCount > 0, !state.withLock({ $0.isCarrying }) {
+            output.append(shards.decideOldest(half: .overflow))
+        }
         carryOut(output)
         if shards.traceCount > 0 { setTimer(after: turn) }
         return .accepted
     }
+
+    /// Why it is not to be begun now, or nil; then `leave` is called in the end.
+    private func enter(waitingMax: Int) -> Refusal? {
+        state.withLock { state in
+            if state.isStopping { return .shuttingDown }
+            if state.waiting.count >= waitingMax { return .queueFull }
+            state.inside += 1
+            return nil
+        }
+    }
+
+    private func leave() { state.withLock { $0.inside -= 1 } }
 
     /// What former runs have decided: before the first span, and spans come only once the log is open.
     private func readJournal() {
@@ -135,7 +160,7 @@ public final class TailSamplingProcessor: RetiringStage {
     /// Runs on `carrier`, until nothing waits.
     private func carry() {
         while true {
-            let outputs = state.withLock { state in
+            var outputs = state.withLock { state in
                 defer { state.waiting = [] }
                 if state.waiting.isEmpty { state.isCarrying = false }
                 return state.waiting
@@ -143,6 +168,8 @@ public final class TailSamplingProcessor: RetiringStage {
             guard !outputs.isEmpty else { return }
             if let journal { write(outputs, to: journal) }
             let kept = outputs.flatMap(\.kept)
+            // What was dropped does not wait for the next stage to take what was kept.
+            outputs = []
             if !kept.isEmpty { handOn(SpanBatch(slices: kept)) }
         }
     }
@@ -167,14 +194,16 @@ public final class TailSamplingProcessor: RetiringStage {
                 switch next.consume(batch) {
                 case .accepted: return
                 case .retryable: break
-                case .permanent(let refusal): return metrics.refusedForGood.emit(batch.itemCount, metadata: ["reason": "\(refusal.rawValue)"])
+                case .permanent(let refusal):
+                    return metrics.refusedForGood.emit(batch.itemCount, metadata: ["reason": "\(refusal.rawValue)"])
                 }
             }
-            let isOver = state.withLock { state in
-                guard let deadline = state.deadline, deadline <= .now else { return false }
-                state.refused.append(batch)
-                return true
+            let (isOver, isAbandoned) = state.withLock { state in
+                guard let deadline = state.deadline, deadline <= .now else { return (false, false) }
+                if !state.isAbandoned { state.refused.append(batch) }
+                return (true, state.isAbandoned)
             }
+            if isAbandoned { giveUp([batch], logger: logger) }
             if isOver { return }
             pause.withLock { _ = pause.wait(until: .now + TailLimits.retryInterval) }
         }
@@ -192,20 +221,19 @@ public final class TailSamplingProcessor: RetiringStage {
     }
 
     private func timerFired() {
-        let (isStopping, isIdle) = state.withLock { state in
-            state.isTimerSet = false
-            return (state.isStopping, state.waiting.isEmpty)
-        }
-        guard !isStopping else { return }
-        let canLeave = isIdle && next.admission == .accepted
+        state.withLock { $0.isTimerSet = false }
+        let obstacle = enter(waitingMax: TailLimits.waitingMax)
+        if obstacle == .shuttingDown { return }
+        let canLeave = obstacle == nil && next.admission == .accepted
         if canLeave {
             let before = ContinuousClock.now
             carryOut(shards.decideDue(now: now))
             metrics.observe(timer: .now - before)
         }
         if let deadline = shards.nextDeadline {
-            setTimer(after: canLeave ? max(.nanoseconds(deadline - now), turn) : TailLimits.retryInterval)
+            setTimer(after: canLeave ? min(max(.nanoseconds(deadline - now), turn), longestTurn) : TailLimits.retryInterval)
         }
+        if obstacle == nil { leave() }
     }
 
     // MARK: The end
@@ -213,13 +241,16 @@ public final class TailSamplingProcessor: RetiringStage {
     /// With the write-ahead log undecided traces stay in it, and are assembled again at the next start. Without it they are decided
     /// about now, with the spans that have come, unless `drop_pending_traces_on_shutdown` says to drop them.
     public func shutdown(deadline: ContinuousClock.Instant) async {
-        state.withLock { $0.isStopping = true }
+        await stop(deadline)
         if config.dropPendingTracesOnShutdown {
             let dropped = shards.takeAll().reduce(0) { $0 + $1.range.count }
             if dropped > 0 { logger.info("undecided traces are dropped, as configured", metadata: ["spans": "\(dropped)"]) }
         } else if journal != nil {
-            let kept = SpanBatch(slices: shards.takeAll()).keepInLog()
+            let undecided = SpanBatch(slices: shards.takeAll())
+            let kept = undecided.keepInLog()
             if kept > 0 { logger.info("undecided traces stay in the write-ahead log", metadata: ["spans": "\(kept)"]) }
+            let lost = undecided.itemCount - kept
+            if lost > 0 { logger.error("undecided spans that are not in the write-ahead log are lost", metadata: ["spans": "\(lost)"]) }
         } else {
             carryOut(shards.decideAll(.shutdown))
         }
@@ -228,10 +259,17 @@ public final class TailSamplingProcessor: RetiringStage {
 
     /// Carries out what was decided; undecided traces are for the successor, oldest first in each shard.
     public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
-        state.withLock { $0.isStopping = true }
+        await stop(deadline)
         let undecided = shards.takeAll()
         let refused = await carriedOut(deadline)
         return refused + (undecided.isEmpty ? [] : [SpanBatch(slices: undecided)])
+    }
+
+    /// Lets nobody in any more, and waits for those who are.
+    private func stop(_ deadline: ContinuousClock.Instant) async {
+        state.withLock { $0.isStopping = true }
+        let end = max(deadline, .now) + TailLimits.carryingGrace
+        while state.withLock({ $0.inside > 0 }), ContinuousClock.now < end { try? await Task.sleep(for: TailLimits.pollInterval) }
     }
 
     /// Returns what the next stage has not taken until `deadline`.
@@ -243,8 +281,10 @@ public final class TailSamplingProcessor: RetiringStage {
             try? await Task.sleep(for: TailLimits.pollInterval)
         }
         return state.withLock { state in
-            defer { state.refused = [] }
-            return state.refused
+            let left = state.waiting.flatMap(\.kept)
+            let refused = state.refused + (left.isEmpty ? [] : [SpanBatch(slices: left)])
+            (state.waiting, state.refused, state.isAbandoned) = ([], [], true)
+            return refused
         }
     }
 }

@@ -24,7 +24,9 @@ enum DecisionNotes {
         var numbers: [Int: UInt16] = [:]
         var texts: [String] = []
         for trace in decided {
-            guard trace.decision.isKept, let policy = trace.decision.policy, numbers[policy] == nil else { continue }
+            guard trace.decision.isKept, let policy = trace.decision.policy, numbers[policy] == nil, texts.count < Int(dropped) else {
+                continue
+            }
             numbers[policy] = UInt16(texts.count)
             texts.append(names[policy])
         }
@@ -69,7 +71,10 @@ enum DecisionNotes {
             var kept: DecisionCache.Kept?
             if number != dropped {
                 guard Int(number) < numbers.count, let bits = take(UInt64.self) else { break }
-                kept = DecisionCache.Kept(policy: numbers[Int(number)], adjustedCount: Double(bitPattern: bits))
+                // No count is below 1, and one that is none would spoil every total.
+                let count = Double(bitPattern: bits)
+                guard count.isFinite, count >= 1 else { break }
+                kept = DecisionCache.Kept(policy: numbers[Int(number)], adjustedCount: count)
             }
             notes.append(DecisionNote(id: TraceID(high: high, low: low), kept: kept))
         }

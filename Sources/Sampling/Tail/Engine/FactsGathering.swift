@@ -10,9 +10,8 @@ extension TraceFacts {
     @inline(__always)
     mutating func add(_ span: SpanView, _ criteria: SpanCriteria, resource: CriteriaSet, seed: UInt64, failures: inout Int) {
         let spend = span.genAI.flatMap { $0.isCall ? SpanSpend($0) : nil }
-        var met = criteria.met(by: span, spend: spend, failures: &failures)
-        met.formUnion(resource)
-        add(span, met: met, byteCount: span.encodedByteCount, spend: spend) {
+        let spanMet = criteria.met(by: span, resourceMet: resource, known: met, spend: spend, failures: &failures)
+        add(span, met: spanMet, byteCount: span.encodedByteCount, spend: spend) {
             criteria.hasDynamicKeys ? criteria.dynamicKey(of: span, seed: seed) : 0
         }
     }

@@ -149,13 +149,15 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         }
         if cache.isDropped(id) {
             output.decided.append(late(id, .none, run.count))
+            // Its record must not go before the decision is in the log.
+            output.freed.append(slice.part(run.start..<run.start + run.count))
             return nil
         }
         if table.count >= settings.tracesMax { decideOldest(.overflow, &output) }
         generation = generation == .max ? 1 : generation + 1
         let place = traces.insert(Trace(id: id, hash: hash, arrival: clock, generation: generation))
         table.insert(place, hash: hash) { traces[$0].hash }
-        due.append(DueQueue.Entry(place: place, generation: generation, deadline: clock + settings.decisionWait))
+        due.append(DueQueue.Entry(place: place, generation: generation, deadline: Self.later(clock, by: settings.decisionWait)))
         output.newTraces += 1
         return place
     }
@@ -186,7 +188,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         }
         if let rootWait = settings.rootWait, traces[trace].facts.hasRoot, !traces[trace].isRootDue {
             traces[trace].isRootDue = true
-            rootDue.append(DueQueue.Entry(place: trace, generation: traces[trace].generation, deadline: clock + rootWait))
+            rootDue.append(DueQueue.Entry(place: trace, generation: traces[trace].generation, deadline: Self.later(clock, by: rootWait)))
         }
     }
 
@@ -216,6 +218,12 @@ struct TailShard: ~Copyable, @unchecked Sendable {
             return true
         }
         return false
+    }
+
+    /// A configured time may be as long as there is time.
+    private static func later(_ time: Int64, by wait: Int64) -> Int64 {
+        let (sum, isTooLate) = time.addingReportingOverflow(wait)
+        return isTooLate ? .max : sum
     }
 
     private func isPending(_ entry: DueQueue.Entry) -> Bool {
@@ -255,6 +263,9 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         table.remove(place, hash: trace.hash)
         traces[place].generation = 0
         traces.remove(place)
+        let live = table.count
+        due.clean(live: live) { traces.contains($0.place) && traces[$0.place].generation == $0.generation }
+        rootDue.clean(live: live) { traces.contains($0.place) && traces[$0.place].generation == $0.generation }
     }
 
     private func keep(
@@ -302,8 +313,12 @@ struct TailShard: ~Copyable, @unchecked Sendable {
 
     /// Takes note of what a former run has decided.
     mutating func remember(_ notes: [DecisionNote]) {
-        cache.makeRoom(kept: notes.count { $0.kept != nil }, dropped: notes.count { $0.kept == nil })
-        for note in notes {
+        // A trace that had been forgotten was decided about anew: what was decided last holds.
+        var last: [TraceID: Int] = [:]
+        for (index, note) in notes.enumerated() { last[note.id] = index }
+        cache.makeRoom(
+            kept: last.values.count { notes[$0].kept != nil }, dropped: last.values.count { notes[$0].kept == nil })
+        for (index, note) in notes.enumerated() where last[note.id] == index {
             if let kept = note.kept { cache.insertKept(note.id, kept) } else { cache.insertDropped(note.id) }
         }
     }

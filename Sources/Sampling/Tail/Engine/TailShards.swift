@@ -20,8 +20,9 @@ final class TailShards: Sendable {
     private let seed: UInt64
     private let bytesMax: Int
     private let held = HeldBytes()
-    /// Of bookkeeping, as far as it was told.
     private let account: (any ByteAccount)?
+    /// Of bookkeeping, as far as the account was told.
+    private let charged = Atomic<Int>(0)
     private let traces = Atomic<Int>(0)
     private let gauge: Gauge?
     let names: PolicyNames
@@ -51,6 +52,11 @@ final class TailShards: Sendable {
         }
     }
 
+    deinit {
+        account?.release(charged.load(ordering: .acquiring))
+        gauge?.add(-traces.load(ordering: .acquiring))
+    }
+
     /// Undecided ones.
     var traceCount: Int { traces.load(ordering: .relaxed) }
     /// Of requests that are held because of undecided traces.
@@ -70,17 +76,25 @@ final class TailShards: Sendable {
             self.traces.wrappingAdd(traces, ordering: .relaxed)
             gauge?.add(traces)
         }
-        if bytes > 0 { account?.charge(bytes) } else if bytes < 0 { account?.release(-bytes) }
+        if bytes != 0 {
+            charged.wrappingAdd(bytes, ordering: .relaxed)
+            if bytes > 0 { account?.charge(bytes) } else { account?.release(-bytes) }
+        }
         return result
     }
 
     /// - Parameter now: nanoseconds on the sampler's clock.
     func add(_ batch: SpanBatch, now: Int64) -> TailOutput {
         var output = TailOutput()
+        var last: (batch: TraceBatch, request: HeldRequest)?
         for slice in batch.slices {
-            let request = HeldRequest(bytes: slice.batch.byteCount, account: held)
+            // A sampler before us leaves many slices of one request, side by side.
+            let isSame = last.map { $0.batch === slice.batch } ?? false
+            let request = isSame ? last?.request : nil
+            let own = request ?? HeldRequest(bytes: slice.batch.byteCount, account: held)
+            last = (slice.batch, own)
             for (index, runs) in split(slice).enumerated() where !runs.isEmpty {
-                change(shards[index]) { $0.add(slice, runs, request: request, now: now, output: &output) }
+                change(shards[index]) { $0.add(slice, runs, request: own, now: now, output: &output) }
             }
         }
         if held.count > bytesMax { relieve(&output) }
@@ -96,13 +110,15 @@ final class TailShards: Sendable {
             var end = begin + 1
             while end < slice.range.upperBound, slice.batch[end].traceID == trace { end += 1 }
             let hash = KeyedHash.of(trace, seed: seed)
-            // The tables use the low bits.
-            let shard = shards.count == 1 ? 0 : Int(hash >> 32) % shards.count
-            byShard[shard].append(TailShard.NewRun(start: begin, count: end - begin, hash: hash))
+            byShard[shardIndex(hash)].append(TailShard.NewRun(start: begin, count: end - begin, hash: hash))
             begin = end
         }
         return byShard
     }
+
+    /// The tables use the low bits.
+    @inline(__always)
+    private func shardIndex(_ hash: UInt64) -> Int { shards.count == 1 ? 0 : Int(hash >> 32) % shards.count }
 
     /// Decides about the oldest traces until enough requests can go.
     private func relieve(_ output: inout TailOutput) {
@@ -151,12 +167,9 @@ final class TailShards: Sendable {
 
     /// Takes note of what a former run has decided.
     func remember(_ notes: [DecisionNote]) {
-        for (index, shard) in shards.enumerated() {
-            let own = notes.filter { note in
-                shards.count == 1 || Int(KeyedHash.of(note.id, seed: seed) >> 32) % shards.count == index
-            }
-            shard.state.withLock { $0.remember(own) }
-        }
+        var byShard = [[DecisionNote]](repeating: [], count: shards.count)
+        for note in notes { byShard[shardIndex(KeyedHash.of(note.id, seed: seed))].append(note) }
+        for (shard, own) in zip(shards, byShard) where !own.isEmpty { shard.state.withLock { $0.remember(own) } }
     }
 }
 
@@ -166,7 +179,8 @@ extension TailShard.Settings {
         func part(_ whole: Int) -> Int { (whole + shards - 1) / shards }
         decisionWait = config.decisionWait.nanoseconds
         rootWait = config.decisionWaitAfterRootReceived > .zero ? config.decisionWaitAfterRootReceived.nanoseconds : nil
-        tracesMax = max(part(config.numTraces), 1)
+        // Producers that wait are stopped at the door, with what is on its way still getting in: this is only for those who do not ask.
+        tracesMax = max(part(config.numTraces), 1) * (config.blockOnOverflow ? 2 : 1)
         traceBytesMax = config.maximumTraceSizeBytes
         decidesEarly = config.decideEarly
         keptCacheSize = part(config.sampledCacheSize)
@@ -178,6 +192,7 @@ extension Duration {
     /// At most some 292 years.
     var nanoseconds: Int64 {
         let (whole, isTooLong) = components.seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return isTooLong ? .max : whole + components.attoseconds / 1_000_000_000
+        let (sum, isStillTooLong) = whole.addingReportingOverflow(components.attoseconds / 1_000_000_000)
+        return isTooLong || isStillTooLong ? (components.seconds < 0 ? .min : .max) : sum
     }
 }

@@ -1,9 +1,10 @@
+import ArgumentParser
 import Configuration
 import Glibc
 import OTLPWire
 
 /// The requests of an input, one JSON document each: a line, or spread over several.
-struct RedactInput {
+struct RequestInput {
     /// A problem with the input, and the line that the document at fault begins at.
     struct Problem: Error, Equatable, CustomStringConvertible {
         let line: Int
@@ -70,11 +71,51 @@ struct RedactInput {
     }
 }
 
+extension RequestInput {
+    /// Of input that is at fault.
+    static let badInput = ExitCode(2)
+
+    /// Calls `body` with each request of a file and the line that it begins at. What is wrong goes to standard error with its line; then
+    /// the process ends with exit code 2.
+    ///
+    /// - Parameter file: nil for standard input.
+    static func forEach(in file: String?, _ body: (TraceBatch, _ line: Int) throws(Problem) -> Void) throws {
+        let name = file ?? "standard input"
+        do throws(Problem) {
+            var input = RequestInput(try read(file))
+            let reader = RequestReader()
+            while let document = try input.next() {
+                let batch = try reader.batch(of: document)
+                if batch.rejectedSpanCount > 0 {
+                    StandardStream.error.write("\(name):\(document.line): \(batch.rejectedSpanCount) spans without valid ids are left out")
+                }
+                try body(batch, document.line)
+            }
+        } catch {
+            StandardStream.error.write(error.line > 0 ? "\(name):\(error)" : "\(name): \(error.message)")
+            throw badInput
+        }
+    }
+
+    private static func read(_ file: String?) throws(Problem) -> [UInt8] {
+        do throws(FileBytes.Failure) {
+            if let file { return try FileBytes.read(file, bytesMax: bytesMax) }
+            if isatty(STDIN_FILENO) == 1 { StandardStream.error.write("reading OTLP/JSON from the terminal; Ctrl-D ends it") }
+            return try FileBytes.read(descriptor: STDIN_FILENO, bytesMax: bytesMax)
+        } catch {
+            switch error {
+            case .unreadable(let reason): throw Problem(line: 0, message: "cannot be read: \(reason)")
+            case .tooLarge: throw Problem(line: 0, message: "is larger than \(bytesMax >> 20) MiB")
+            }
+        }
+    }
+}
+
 /// Requests as a receiver would decode them.
 struct RequestReader {
     private let transcoder = JSONTranscoder()
 
-    func batch(of document: RedactInput.Document) throws(RedactInput.Problem) -> TraceBatch {
+    func batch(of document: RequestInput.Document) throws(RequestInput.Problem) -> TraceBatch {
         var protobuf = OutputBuffer()
         let result = document.json.withUnsafeBytes { json in
             Result { () throws(JSONError) in try transcoder.transcodeTraces(json, into: &protobuf) }
@@ -82,7 +123,7 @@ struct RequestReader {
         do {
             try result.get()
         } catch {
-            throw RedactInput.Problem(line: document.line, message: error.message)
+            throw RequestInput.Problem(line: document.line, message: error.message)
         }
         let batch = protobuf.withBytes { bytes in
             Result { () throws(DecodeError) in try TraceBatch.decode(bytes, receivedUnixNano: 0) }
@@ -90,7 +131,7 @@ struct RequestReader {
         do {
             return try batch.get()
         } catch {
-            throw RedactInput.Problem(line: document.line, message: Self.text(error))
+            throw RequestInput.Problem(line: document.line, message: Self.text(error))
         }
     }
 

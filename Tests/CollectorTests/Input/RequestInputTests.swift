@@ -2,14 +2,14 @@ import Testing
 
 @testable import Collector
 
-private func documents(_ text: String) throws(RedactInput.Problem) -> [(line: Int, text: String)] {
-    var input = RedactInput(Array(text.utf8))
+private func documents(_ text: String) throws(RequestInput.Problem) -> [(line: Int, text: String)] {
+    var input = RequestInput(Array(text.utf8))
     var found: [(line: Int, text: String)] = []
     while let next = try input.next() { found.append((next.line, String(decoding: next.json, as: UTF8.self))) }
     return found
 }
 
-@Suite struct RedactInputTests {
+@Suite struct RequestInputTests {
     @Test func documentsAreToldApartByTheirBracketsAndKnowTheirLine() throws {
         let found = try documents("\n{\"a\":[1,{}]} {}\n\n{\n\"b\": \"}\\\"{\"\n}\r\n")
         #expect(found.map(\.text) == ["{\"a\":[1,{}]}", "{}", "{\n\"b\": \"}\\\"{\"\n}"])
@@ -22,26 +22,28 @@ private func documents(_ text: String) throws(RedactInput.Problem) -> [(line: In
     }
 
     @Test(arguments: [
-        ("{}\n7", RedactInput.Problem(line: 2, message: "a request begins with {")),
-        ("{}\n\n{\"a\": \"\n", RedactInput.Problem(line: 3, message: "the request that begins here does not end")),
-        ("{\"\\", RedactInput.Problem(line: 1, message: "the request that begins here does not end")),
+        ("{}\n7", RequestInput.Problem(line: 2, message: "a request begins with {")),
+        ("{}\n\n{\"a\": \"\n", RequestInput.Problem(line: 3, message: "the request that begins here does not end")),
+        ("{\"\\", RequestInput.Problem(line: 1, message: "the request that begins here does not end")),
     ])
-    func whatIsNoDocumentIsAProblemWithTheLineItBeginsAt(_ text: String, _ problem: RedactInput.Problem) {
+    func whatIsNoDocumentIsAProblemWithTheLineItBeginsAt(_ text: String, _ problem: RequestInput.Problem) {
         #expect(throws: problem) { try documents(text) }
     }
 
     @Test func everyPrefixOfAnInputEndsWithoutATrap() {
         let bytes = Array(#"{"a\\":["}",{"b":"\""}]}"#.utf8)
         for count in 0..<bytes.count {
-            var input = RedactInput(Array(bytes[..<count]))
+            var input = RequestInput(Array(bytes[..<count]))
             if count == 0 { continue }
-            #expect(throws: RedactInput.Problem.self) { try input.next() }
+            #expect(throws: RequestInput.Problem.self) { try input.next() }
         }
     }
 
     @Test func aRequestThatIsNoOTLPIsAProblemWithTheLine() throws {
-        var input = RedactInput(Array("\n{\"resourceSpans\": 7}".utf8))
+        var input = RequestInput(Array("\n{\"resourceSpans\": 7}".utf8))
         let document = try #require(try input.next())
-        #expect(throws: RedactInput.Problem(line: 2, message: "resourceSpans must be an array")) { try RequestReader().batch(of: document) }
+        #expect(throws: RequestInput.Problem(line: 2, message: "resourceSpans must be an array")) {
+            try RequestReader().batch(of: document)
+        }
     }
 }
