@@ -41,10 +41,11 @@ class Span:
 class Workload:
     """`requests`: (arrival in ns since the script's start, [Span in the order of the bytes], bytes), in the order of arrival."""
 
-    def __init__(self, seed, traces, mixed=True):
-        """`mixed`: several traces' spans in each request; else each request has spans of one trace and one resource."""
+    def __init__(self, seed, traces, mixed=True, stray_clocks=True):
+        """`mixed`: several traces' spans in each request; else each request has spans of one trace and one resource.
+        `stray_clocks`: some spans lie days away."""
         self.random = random.Random(seed)
-        self.mixed = mixed
+        self.mixed, self.stray_share = mixed, STRAY_CLOCK_SHARE if stray_clocks else 0
         self.resources = [self._resource(index) for index in range(24)]
         self.schedule = defaultdict(list)
         earlier = b""
@@ -96,7 +97,7 @@ class Workload:
     def _span(self, trace, parent, id, begin, traits):
         r = self.random
         start = begin + r.randrange(2_000) * MILLISECOND + r.randrange(MILLISECOND)
-        if r.random() < STRAY_CLOCK_SHARE:
+        if r.random() < self.stray_share:
             start += r.choice(STRAY_SECONDS) * SECOND
         duration = int(r.expovariate(1 / 100)) * MILLISECOND + r.randrange(MILLISECOND)
         if traits["slow"] and r.random() < 0.5:
