@@ -151,7 +151,8 @@ def test_social_insurance_numbers(tmp_path):
     def candidates():
         for chance, number in numbers(4, lambda chance: digits(chance, 9), schemes.luhn):
             value, text = chance.choice([
-                (grouped(number, 3, 3, 3), "it is {} here"), (grouped(number, 3, 3, 3, separator="-"), "it is {} here"), (number, "SIN: {}.")])
+                (grouped(number, 3, 3, 3), "it is {} here"), (grouped(number, 3, 3, 3, separator="-"), "it is {} here"),
+                (number, "SIN: {}.")])
             yield value, text, schemes.sin(number)
     compare(tmp_path, "ca_sin", candidates())
 
@@ -176,7 +177,8 @@ def test_aadhaar_numbers(tmp_path):
 
 def taxpayer_number(chance):
     area = chance.choice(["000", "666", "899", "900", "999", digits(chance, 3), "9" + digits(chance, 2)])
-    return area + chance.choice(["00", digits(chance, 2), digits(chance, 2)]) + chance.choice(["0000", digits(chance, 4), digits(chance, 4)])
+    group = chance.choice(["00", digits(chance, 2), digits(chance, 2)])
+    return area + group + chance.choice(["0000", digits(chance, 4), digits(chance, 4)])
 
 
 @pytest.mark.parametrize("kind, is_valid", [("us_ssn", schemes.ssn), ("us_itin", schemes.itin)])

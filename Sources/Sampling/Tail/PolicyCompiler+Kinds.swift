@@ -117,12 +117,12 @@ extension PolicyCompiler {
     }
 
     private func conditions(_ settings: ConfigSection, _ key: String, onEvents: Bool) -> [OTTLCondition]? {
-        let texts = settings.strings(key, default: [])
-        let conditions = texts.enumerated().map { index, text -> OTTLCondition? in
+        let texts = settings.listedTexts(key)
+        let conditions = texts.map { text -> OTTLCondition? in
             do throws(OTTLError) {
-                return try OTTLCondition(text, onEvents: onEvents)
+                return try OTTLCondition(text.text, onEvents: onEvents)
             } catch {
-                settings.problem("condition \(index + 1), \(error.description)", at: key)
+                settings.problem(error.description, at: text)
                 return nil
             }
         }

@@ -18,7 +18,7 @@ public struct TailSamplingConfig: Sendable {
     public var nonSampledCacheSize = 500_000
     /// The first policy that keeps a trace decides, without asking the rest.
     public var sampleOnFirstMatch = false
-    /// Wire bytes of a trace's spans; larger ones are decided at once; 0 = no limit.
+    /// Wire bytes of a trace's spans; larger ones are dropped; 0 = no limit.
     public var maximumTraceSizeBytes = 0
     /// Whether traces pending at shutdown are dropped, instead of decided with what has come.
     public var dropPendingTracesOnShutdown = false
