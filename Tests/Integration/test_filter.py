@@ -95,22 +95,11 @@ def test_propagate_refuses_the_request_and_goes_on_with_the_next(sqlite, start, 
         wait_until(lambda: daemon.metric("collector_pipeline_backlog") == 0, 20, "the end of the backlog")
 
 
-def test_the_readmes_examples_are_valid_and_mistakes_in_conditions_have_their_place(tmp_path):
+def test_a_mistake_in_a_condition_is_reported_with_its_place(tmp_path):
     blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     example, = (block for block in blocks if "trace_conditions" in block)
-    sampler, = (block for block in blocks if "probabilistic_sampler" in block)
-    rest = """
-receivers: {otlp: {protocols: {grpc: }}}
-exporters: {nop: }
-service: {pipelines: {traces: {receivers: [otlp], processors: [%s], exporters: [nop]}}}
-"""
-    good = tmp_path / "good.yaml"
-    for name, text in (("filter", example), ("probabilistic_sampler", sampler.split("service:")[0])):
-        good.write_text(text + rest % name)
-        done = run_cli("validate", "--config", good)
-        assert done.returncode == 0, done.stdout + done.stderr
     bad = tmp_path / "bad.yaml"
-    bad.write_text(example.replace('"/health" and', '"/health" und') + rest % "filter")
+    bad.write_text(example.replace('"/health" and', '"/health" und'))
     done = run_cli("validate", "--config", bad)
     assert done.returncode != 0
     line = next(n for n, text in enumerate(bad.read_text().splitlines(), 1) if " und " in text)

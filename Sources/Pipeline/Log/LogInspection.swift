@@ -78,7 +78,8 @@ public struct LogInspection: Sendable {
             let notes = inspection.segments[index].notes
             for reader in inspection.segments[index].readers.indices {
                 let name = inspection.segments[index].readers[reader].name
-                inspection.segments[index].readers[reader].releasedRequests = bits[name].map { $0.subtracting(notes).count(below: .max) } ?? 0
+                inspection.segments[index].readers[reader].releasedRequests =
+                    bits[name].map { $0.subtracting(notes).count(below: .max) } ?? 0
             }
         }
         return inspection

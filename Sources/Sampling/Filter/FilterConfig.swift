@@ -30,22 +30,25 @@ public struct FilterConfig: Sendable {
 
     public init(from section: ConfigSection) {
         let errorMode = section.choice("error_mode", default: ErrorMode.ignore)
+        var (older, newer) = (0, 0)
         if let traces = section.section("traces") {
             for context in [OTTLContext.resource, .span, .spanEvent] {
-                add(traces.listedTexts(context.rawValue), in: traces, context, errorMode)
+                older += add(traces, context.rawValue, context, errorMode)
             }
-        }
-        if section.has("traces"), section.has("trace_conditions") {
-            section.problem("cannot be used together with traces; move its conditions here", at: "trace_conditions")
         }
         if section.hasSections("trace_conditions") {
             for group in section.sections("trace_conditions") {
                 let context = group.has("context") ? group.choice("context", default: OTTLContext.span) : nil
-                let errorMode = group.choice("error_mode", default: errorMode)
-                add(group.listedTexts("conditions"), in: group, context, errorMode)
+                newer += add(group, "conditions", context, group.choice("error_mode", default: errorMode))
             }
         } else {
-            add(section.listedTexts("trace_conditions"), in: section, nil, errorMode)
+            newer = add(section, "trace_conditions", nil, errorMode)
+        }
+        if older > 0, newer > 0 {
+            section.problem("cannot be used together with traces; move its conditions here", at: "trace_conditions")
+        }
+        if older == 0, newer == 0, !section.has(Self.legacyKey) {
+            section.problem("a condition is needed, under traces.span, traces.spanevent, traces.resource or trace_conditions")
         }
         checkKeys(section)
         groups.sort { $0.context < $1.context }
@@ -62,15 +65,14 @@ public struct FilterConfig: Sendable {
         for key in Self.otherSignals where section.has(key) {
             section.problem("is not for traces, and this collector takes nothing else", at: key)
         }
-        if !section.has("traces"), !section.has("trace_conditions"), !section.has(Self.legacyKey) {
-            section.problem("a condition is needed, under traces.span, traces.spanevent, traces.resource or trace_conditions")
-        }
     }
 
+    /// Adds the conditions of a list.
+    ///
     /// - Parameter context: nil where each path says whose it is.
-    private mutating func add(
-        _ texts: [ConfigSection.ListedText], in section: ConfigSection, _ context: OTTLContext?, _ errorMode: ErrorMode
-    ) {
+    /// - Returns: how many are written, wrong ones included.
+    private mutating func add(_ section: ConfigSection, _ key: String, _ context: OTTLContext?, _ errorMode: ErrorMode) -> Int {
+        let texts = section.listedTexts(key)
         var found: [OTTLContext: [OTTLCondition]] = [:]
         for text in texts {
             do throws(OTTLError) {
@@ -83,5 +85,6 @@ public struct FilterConfig: Sendable {
         for (context, conditions) in found {
             groups.append(Group(context: context, errorMode: errorMode, conditions: conditions))
         }
+        return texts.count
     }
 }

@@ -190,6 +190,12 @@ private struct Filtering {
         #expect(FilterConfig(from: section).groups.map(\.errorMode) == [.ignore])
     }
 
+    @Test("what print-config shows, empty lists included, is read as it was written")
+    func emptyLists() throws {
+        let section = try ConfigSection(yaml: "traces: {resource: [], span: ['true'], spanevent: []}\ntrace_conditions: []")
+        #expect(FilterConfig(from: section).groups.count == 1 && section.problemMessages.isEmpty)
+    }
+
     @Test(
         "problems have the place in the file and the column in the condition",
         arguments: [
@@ -211,10 +217,10 @@ private struct Filtering {
             ("error_mode: loud\ntraces: {span: ['true']}", "1:1: test.error_mode: 'loud' is not one of ignore, silent, propagate"),
             ("spans: {exclude: {match_type: strict, services: [a]}}", "1:1: test.spans: include and exclude are not there any more"),
             ("metrics: {metric: ['true']}\ntraces: {span: ['true']}", "1:1: test.metrics: is not for traces"),
-            ("error_mode: ignore", "1:1: test: a condition is needed"),
-            ("traces: {spans: ['true']}", "1:10: test.traces: unknown key 'spans'; did you mean 'span'?"),
+            ("error_mode: ignore", "1:1: test: a condition is needed"), ("traces: {span: []}", "1:1: test: a condition is needed"),
+            ("traces: {spans: ['true'], spanevent: ['true']}", "1:10: test.traces: unknown key 'spans'; did you mean 'span'?"),
             ("trace_conditions: [{context: log, conditions: ['true']}]", "1:21: test.trace_conditions[0].context: 'log' is not one of"),
-            ("traces: {span: {a: b}}", "1:10: test.traces.span: expected a list of texts"),
+            ("traces: {span: {a: b}, resource: ['true']}", "1:10: test.traces.span: expected a list of texts"),
         ])
     func problems(_ yaml: String, _ message: String) throws {
         let section = try ConfigSection(yaml: yaml)

@@ -219,7 +219,8 @@ final class TailLedger {
     /// Whether the requests' memory is there exactly as long as one of their spans waits; to be called when the caller holds none.
     func checkMemory() throws {
         for (number, request) in requests.enumerated() where (request.batch != nil) != (request.pending > 0) {
-            throw LedgerViolation(description: "request \(number) has \(request.pending) pending spans, and memory: \(request.batch != nil)")
+            throw LedgerViolation(
+                description: "request \(number) has \(request.pending) pending spans, and memory: \(request.batch != nil)")
         }
         numbers = numbers.filter { requests[$0.value].batch != nil }
     }
