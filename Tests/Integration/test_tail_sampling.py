@@ -3,8 +3,10 @@ are true."""
 import random
 import re
 import sys
+import time
 from collections import defaultdict
 
+import grpc
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GRPCExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HTTPExporter
@@ -253,6 +255,13 @@ def spans_of(trace, *names):
     return otlp.request([{"trace_id": trace, "name": name, "status": (2, "") if name == "error" else None} for name in names])
 
 
+def names_by_trace(store):
+    rows = defaultdict(set)
+    for trace, name in store.query("select trace_id, name from traces"):
+        rows[otlp.hexadecimal(trace)].add(name)
+    return rows
+
+
 def test_a_crash_loses_no_pending_trace_and_forgets_no_decision(tmp_path, sqlite):
     """kill -9 with one trace undecided, one kept and one dropped: the first is decided as a whole, the others' rest meets their fate."""
     pending, kept, dropped = (random.randbytes(16) for _ in range(3))
@@ -275,7 +284,43 @@ def test_a_crash_loses_no_pending_trace_and_forgets_no_decision(tmp_path, sqlite
             wait_until(lambda: second.metric("collector_wal_unreleased_requests") == 0, 20, "every request is released")
     finally:
         first.kill()
-    rows = defaultdict(set)
-    for trace, name in sqlite.query("select trace_id, name from traces"):
-        rows[otlp.hexadecimal(trace)].add(name)
-    assert rows == {pending.hex(): {"one", "error"}, kept.hex(): {"one", "error", "late"}}
+    assert names_by_trace(sqlite) == {pending.hex(): {"one", "error"}, kept.hex(): {"one", "error", "late"}}
+
+
+@pytest.mark.parametrize("drops", [False, True], ids=["decided", "dropped"])
+def test_without_the_log_a_stop_decides_about_pending_traces_unless_told_to_drop_them(sqlite, start, drops):
+    error, plain = random.randbytes(16), random.randbytes(16)
+    daemon = start(sqlite, processors__tail_sampling=tail_sampling(
+        POLICIES[:1], "1h", decide_early=False, drop_pending_traces_on_shutdown=drops),
+        service__pipelines__traces__processors=["tail_sampling", "batch"])
+    grpc_export(daemon.ports.grpc, spans_of(error, "one", "error"))
+    grpc_export(daemon.ports.grpc, spans_of(plain, "one"))
+    daemon.stop()
+    assert names_by_trace(sqlite) == ({} if drops else {error.hex(): {"one", "error"}})
+
+
+def test_at_the_limit_of_traces_the_oldest_is_decided_early_or_clients_wait(sqlite, start, tmp_path):
+    """Either way each trace that is to be kept is stored once."""
+    for blocks in (False, True):
+        store = SQLite(tmp_path / str(blocks))
+        daemon = start(store, processors__tail_sampling=tail_sampling(
+            POLICIES[:1], "300ms", decide_early=False, num_traces=5, num_shards=1, block_on_overflow=blocks),
+            service__pipelines__traces__processors=["tail_sampling", "batch"])
+        traces = [random.randbytes(16) for _ in range(40)]
+        answers = [grpc_export_until_taken(daemon, spans_of(trace, "error" if number % 2 else "one"))
+                   for number, trace in enumerate(traces)]
+        wait_until(lambda: count(store) >= 20, 20, "20 rows")
+        assert names_by_trace(store) == {trace.hex(): {"error"} for trace in traces[1::2]}
+        early = daemon.metric("otelcol_processor_tail_sampling_sampling_trace_dropped_too_early")
+        assert (early > 0) != blocks and (max(answers) > 0) == blocks, (early, answers)
+        daemon.stop()
+
+
+def grpc_export_until_taken(daemon, request):
+    """How often the client was told to come back."""
+    refusals = 0
+    while (answer := grpc_export(daemon.ports.grpc, request)).code is not grpc.StatusCode.OK:
+        assert answer.code is grpc.StatusCode.UNAVAILABLE, answer.code
+        refusals += 1
+        time.sleep(0.05)
+    return refusals

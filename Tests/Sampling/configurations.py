@@ -60,6 +60,7 @@ ALONE = [
     entry("text-inverted", "string_attribute", **string("tenant", "free", "trial", invert_match=True)),
     entry("pattern", "string_attribute", **string("http.route", "v[0-9]/", "^/adm", enabled_regex_matching=True, cache_max_size=2)),
     entry("pattern-any", "string_attribute", **string("tenant", ".*", enabled_regex_matching=True)),
+    entry("text-and-no-number", "string_attribute", **string("http.response.status_code", "500", "404")),
     entry("pattern-inverted", "string_attribute", **string("service.name", "[0-7]$", enabled_regex_matching=True, invert_match=True)),
     entry("true", "boolean_attribute", key="cache.hit", value=True),
     entry("false", "boolean_attribute", key="app.canary", value=False),
@@ -75,7 +76,8 @@ ALONE = [
     entry("priority", "priority", rules=[
         {"match": {"service": "service-4"}, "sampling_percentage": 100},
         {"match": {"name": "GET /health"}, "sampling_percentage": 0},
-        {"match": {"attributes": {"tenant": "paid"}}, "sampling_percentage": 100}]),
+        {"match": {"attributes": {"tenant": "paid"}}, "sampling_percentage": 100},
+        {"match": {"attributes": {"cache.hit": "1"}}, "sampling_percentage": 100}]),
     chance(0), chance(100), chance(10), chance(33.3, "another salt"), chance(0.5),
     conjunction("errors-of-paid", ERRORS, PAID),
     conjunction("some-errors", ERRORS, chance(50)),

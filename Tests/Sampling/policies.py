@@ -1,8 +1,7 @@
 """What each policy says of the spans of a trace, written from the OpenTelemetry Collector's documentation of `tail_sampling` and from
 the project's contract for the policies of its own. A policy is a function from `Trace` to a formula of `chances`.
 
-Where the Go collector reads an attribute of another type as zero or false, no type but the right one matches here. As there, a
-resource's attribute that is no text is an empty one to a pattern.
+Where the Go collector reads an attribute of another type as zero, false or empty, no type but the right one matches here.
 """
 import math
 import re
@@ -29,8 +28,8 @@ class Trace:
     def resource_of(self, span):
         return self.all_resources[span.resource]
 
-    def attribute_matches(self, key, matches, on_resource=None):
-        return (any(key in found and (on_resource or matches)(found[key]) for found in self.resources)
+    def attribute_matches(self, key, matches):
+        return (any(key in found and matches(found[key]) for found in self.resources)
                 or any(key in span.attributes and matches(span.attributes[key]) for span in self.spans))
 
     def calls(self):
@@ -63,19 +62,13 @@ def numeric_attribute(settings):
 
 def string_attribute(settings):
     values = settings["values"]
-    if settings.get("enabled_regex_matching"):
-        def matches(text):
-            return any(re.search(value, text) for value in values)
-    else:
-        def matches(text):
-            return text != "" and text in values
 
-    def on_resource(value):
-        return matches(value if isinstance(value, str) else "")
-
-    def on_span(value):
-        return isinstance(value, str) and value != "" and matches(value)
-    return inverted(settings, lambda trace: trace.attribute_matches(settings["key"], on_span, on_resource))
+    def matches(value):
+        # An empty text is as good as none.
+        if not isinstance(value, str) or value == "":
+            return False
+        return any(re.search(pattern, value) for pattern in values) if settings.get("enabled_regex_matching") else value in values
+    return inverted(settings, lambda trace: trace.attribute_matches(settings["key"], matches))
 
 
 def boolean_attribute(settings):
@@ -142,10 +135,16 @@ def tokens(settings):
     return says
 
 
+def text_of(value):
+    """As users write it: rules compare numbers and bools by their text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def priority(settings):
     def matches(match, span, resource):
         return (match.get("service", resource["service.name"]) == resource["service.name"] and match.get("name", span.name) == span.name
-                and all(value in (span.attributes.get(key), resource.get(key)) for key, value in match.get("attributes", {}).items()))
+                and all(any(key in found and text_of(found[key]) == value for found in (span.attributes, resource))
+                        for key, value in match.get("attributes", {}).items()))
 
     def says(trace):
         for rule in settings["rules"]:

@@ -3,6 +3,7 @@
 SAMPLING_TRACES: how many traces the largest runs have; SAMPLING_SEED: of the workload.
 """
 import os
+import random
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import random_configurations  # noqa: E402
 from configurations import ALONE, COMBINED, ERRORS, SLOW, chance, entry, processor  # noqa: E402
 from replay import DECIDED, differences, fates_of, kept_spans, reasons, replay, report, write_script  # noqa: E402
 from workload import Workload  # noqa: E402
@@ -51,6 +53,11 @@ def short(tmp_path_factory):
 def one_by_one(tmp_path_factory):
     """Requests of one trace each: what crowds out what then does not depend on the order within a request."""
     return Script(tmp_path_factory.mktemp("single"), SEED + 2, max(TRACES // ALONE_SHARE, 500), mixed=False)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return Script(tmp_path_factory.mktemp("small"), SEED + 3, 400)
 
 
 def assert_as_the_model(script, section, shards=1):
@@ -135,3 +142,10 @@ def test_a_model_that_is_wrong_is_noticed(short):
                   [entry("slow", "latency", threshold_ms=1_000), chance(10.5) | {"name": "chance-10-None"}]):
         assert short.differences(processor(other), lines, False)
     assert short.differences(section | {"decision_wait": "9.1s"}, lines, False)
+
+
+@pytest.mark.parametrize("number", range(int(os.environ.get("SAMPLING_CONFIGURATIONS") or 25)))
+def test_random_configurations_decide_as_the_model(small, number):
+    """Which ones: SAMPLING_SEED."""
+    section, shards = random_configurations.section(random.Random(f"{SEED}/{number}"))
+    assert_as_the_model(small, section, shards)
