@@ -37,6 +37,8 @@ public final class SamplingDecision: Sendable {
     public let reason: String
     /// What the spans' tracestate says from now on; nil where it stays as it came.
     public let traceState: TraceStateChange?
+    /// The processor's id, where spans may come back to it decided: its successor after a reload must not decide again.
+    public let sampler: String?
 
     public struct TraceStateChange: Sendable, Equatable {
         /// `th`; nil takes it out.
@@ -50,10 +52,11 @@ public final class SamplingDecision: Sendable {
         }
     }
 
-    public init(adjustedCount: Double, reason: String, traceState: TraceStateChange? = nil) {
+    public init(adjustedCount: Double, reason: String, traceState: TraceStateChange? = nil, sampler: String? = nil) {
         self.adjustedCount = adjustedCount
         self.reason = reason
         self.traceState = traceState
+        self.sampler = sampler
     }
 }
 
