@@ -39,6 +39,8 @@ public final class SamplingDecision: Sendable {
     public let traceState: TraceStateChange?
     /// What that comes to for spans without a tracestate, which most are.
     fileprivate let loneTraceState: [UInt8]
+    /// The processor's id, where spans may come back to it decided: its successor after a reload must not decide again.
+    public let sampler: String?
 
     public struct TraceStateChange: Sendable, Equatable {
         /// `th`; nil takes it out.
@@ -52,11 +54,12 @@ public final class SamplingDecision: Sendable {
         }
     }
 
-    public init(adjustedCount: Double, reason: String, traceState: TraceStateChange? = nil) {
+    public init(adjustedCount: Double, reason: String, traceState: TraceStateChange? = nil, sampler: String? = nil) {
         self.adjustedCount = adjustedCount
         self.reason = reason
         self.traceState = traceState
         loneTraceState = traceState.map { OTelTraceState.alone(threshold: $0.threshold, randomness: $0.randomness) } ?? []
+        self.sampler = sampler
     }
 }
 

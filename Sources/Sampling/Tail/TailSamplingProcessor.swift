@@ -76,7 +76,7 @@ public final class TailSamplingProcessor: RetiringStage {
         var random = SystemRandomNumberGenerator()
         shards = TailShards(
             config, shards: config.numShards > 0 ? config.numShards : cores,
-            bytesMax: bytesMax, seed: random.next(), account: budget,
+            bytesMax: bytesMax, seed: random.next(), sampler: id, account: budget,
             gauge: metrics.tracesHeld)
         self.next = next
         turn = min(max(config.decisionWait / TailLimits.turnsPerWait, TailLimits.turnMin), TailLimits.turnMax)
@@ -104,7 +104,7 @@ public final class TailSamplingProcessor: RetiringStage {
         }
         defer { leave() }
         if !hasReadJournal.load(ordering: .acquiring) { readJournal() }
-        var output = shards.add(batch, now: now)
+        var output = add(batch)
         // What is being carried out will give memory back: deciding about more meanwhile would only be too early.
         if budget.isExhausted, shards.traceCount > 0, !state.withLock({ $0.isCarrying }) {
             output.append(shards.decideOldest(half: .overflow))
@@ -112,6 +112,15 @@ public final class TailSamplingProcessor: RetiringStage {
         carryOut(output)
         if shards.traceCount > 0 { setTimer(after: turn) }
         return .accepted
+    }
+
+    private func add(_ batch: SpanBatch) -> TailOutput {
+        // What a predecessor has kept and could not hand on is decided: deciding again would count it twice.
+        func isDecided(_ slice: SpanSlice) -> Bool { slice.decision.map { $0.sampler == id } ?? false }
+        guard batch.slices.contains(where: isDecided) else { return shards.add(batch, now: now) }
+        var output = shards.add(SpanBatch(slices: batch.slices.filter { !isDecided($0) }), now: now)
+        output.kept += batch.slices.filter(isDecided)
+        return output
     }
 
     /// Why it is not to be begun now, or nil; then `leave` is called in the end.
@@ -257,7 +266,8 @@ public final class TailSamplingProcessor: RetiringStage {
         giveUp(await carriedOut(deadline), logger: logger)
     }
 
-    /// Carries out what was decided; undecided traces are for the successor, oldest first in each shard.
+    /// Carries out what was decided; undecided traces are for the successor, oldest first in each shard, after what the next stage has not
+    /// taken: that carries its decision, which the successor leaves as it is.
     public func retire(deadline: ContinuousClock.Instant) async -> [SpanBatch] {
         await stop(deadline)
         let undecided = shards.takeAll()

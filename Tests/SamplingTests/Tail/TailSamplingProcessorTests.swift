@@ -126,6 +126,21 @@ import Testing
         #expect(stage.next.spans.isEmpty && stage.metric("sampling_traces_on_memory") == 0)
     }
 
+    @Test func aSuccessorDoesNotDecideAgainAboutWhatWasKept() async throws {
+        let stage = TailStage(try tailConfig(TailPolicy.fourth, "decision_wait: 1ms"), next: SpanCollector(.refusesAnyway))
+        // Ids as random as clients' are: the policy's hash is for such.
+        _ = try stage.consume((1...200).map { TestSpan.of($0 &* 0x9E37_79B9_7F4A_7C15) })
+        #expect(eventually { stage.metric("global_count_traces_sampled_total") == 200 })
+        let kept = stage.metric("count_spans_sampled_total", "sampled=\"true\"")
+        #expect(kept > 20 && kept < 90)
+        let left = await stage.processor.retire(deadline: .now)
+        let successor = TailStage(try tailConfig(TailPolicy.fourth + "\n" + TailPolicy.errors, Self.never))
+        for batch in left { #expect(successor.processor.consume(batch) == .accepted) }
+        let spans = successor.next.spans(atLeast: Int(kept))
+        #expect(spans.count == Int(kept) && spans.allSatisfy { $0.adjustedCount == 4 && $0.reason == "fourth" })
+        #expect(successor.metric("sampling_traces_on_memory") == 0)
+    }
+
     @Test func producersThatAreToWaitAreRefusedAtTheLimitAndLetInAfterIt() throws {
         let stage = TailStage(
             try tailConfig(TailPolicy.errors, "decision_wait: 200ms\nnum_traces: 4\nblock_on_overflow: true"))

@@ -210,6 +210,15 @@ private let second: Int64 = 1_000_000_000
         #expect(ledger.kept.count + ledger.droppedCount == 3)
     }
 
+    @Test func aLateSpanThatIsDroppedIsLetGoOnlyWithItsDecision() throws {
+        let shards = TailShards(try tailConfig(TailPolicy.errors), shards: 2, bytesMax: .max, seed: 1)
+        _ = shards.add(SpanBatch(try TestSpan.batch([.of(1)])), now: 0)
+        _ = shards.decideDue(now: 31 * second)
+        let late = try TestSpan.batch([.of(1, 2)])
+        let output = shards.add(SpanBatch(late), now: 32 * second)
+        #expect(output.decided.map(\.cause) == [.late] && output.freed.contains { $0.batch === late })
+    }
+
     @Test func everythingUndecidedIsTakenOutOnce() throws {
         let ledger = TailLedger(try tailConfig(TailPolicy.errors), shards: 4)
         for step in 0..<50 {

@@ -3,8 +3,11 @@ import Synchronization
 /// The policies' names by number: those of the configuration first, then others that former runs' decisions name.
 final class PolicyNames: Sendable {
     private let names: Mutex<[String]>
+    /// Id of the processor that decides by them.
+    let sampler: String?
 
-    init(_ names: [String]) {
+    init(_ names: [String], sampler: String? = nil) {
+        self.sampler = sampler
         self.names = Mutex(names)
     }
 

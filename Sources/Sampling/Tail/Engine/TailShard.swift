@@ -74,7 +74,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         self.seed = seed
         self.reasons = reasons
         cache = DecisionCache(keptMax: settings.keptCacheSize, droppedMax: settings.droppedCacheSize, seed: seed)
-        certain = judge.policies.policies.map { SamplingDecision(adjustedCount: 1, reason: $0.name) }
+        certain = judge.policies.policies.map { SamplingDecision(adjustedCount: 1, reason: $0.name, sampler: reasons.sampler) }
     }
 
     var traceCount: Int { table.count }
@@ -282,7 +282,10 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         let policy = decision.policy ?? 0
         if slice.decision == nil, !isTold {
             let isCertain = decision.adjustedCount == 1 && policy < certain.count
-            let made = isCertain ? certain[policy] : SamplingDecision(adjustedCount: decision.adjustedCount, reason: reasons[policy])
+            let made =
+                isCertain
+                ? certain[policy]
+                : SamplingDecision(adjustedCount: decision.adjustedCount, reason: reasons[policy], sampler: reasons.sampler)
             output.kept.append(slice.part(range, made))
             return
         }
@@ -293,7 +296,8 @@ struct TailShard: ~Copyable, @unchecked Sendable {
             var end = start + 1
             while end < range.upperBound, slice[end].adjustedCount == count { end += 1 }
             let made = SamplingDecision(
-                adjustedCount: decision.adjustedCount * count, reason: reasons[policy], traceState: slice.decision?.traceState)
+                adjustedCount: decision.adjustedCount * count, reason: reasons[policy], traceState: slice.decision?.traceState,
+                sampler: reasons.sampler)
             output.kept.append(slice.part(start..<end, made))
             start = end
         }

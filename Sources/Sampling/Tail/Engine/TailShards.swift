@@ -35,11 +35,13 @@ final class TailShards: Sendable {
     /// - Parameters:
     ///   - bytesMax: of requests that are held because of undecided traces.
     ///   - seed: secret; of the tables that clients' ids are looked up in.
+    ///   - sampler: id of the processor.
     ///   - account: is told of the memory for finding and holding traces.
     init(
-        _ config: TailSamplingConfig, shards count: Int, bytesMax: Int, seed: UInt64, account: (any ByteAccount)? = nil, gauge: Gauge? = nil
+        _ config: TailSamplingConfig, shards count: Int, bytesMax: Int, seed: UInt64, sampler: String? = nil,
+        account: (any ByteAccount)? = nil, gauge: Gauge? = nil
     ) {
-        let names = PolicyNames(config.policies.policies.map(\.name))
+        let names = PolicyNames(config.policies.policies.map(\.name), sampler: sampler)
         let settings = TailShard.Settings(config, shards: count)
         self.names = names
         self.seed = seed
