@@ -275,6 +275,13 @@ public final class TailSamplingProcessor: RetiringStage {
         return refused + (undecided.isEmpty ? [] : [SpanBatch(slices: undecided)])
     }
 
+    /// Undecided traces are decided about by the successor.
+    public var leavesWorkUndone: Bool { true }
+
+    public func succeed(_ former: any Component) {
+        if let former = former as? TailSamplingProcessor { shards.succeed(former.shards) }
+    }
+
     /// Lets nobody in any more, and waits for those who are.
     private func stop(_ deadline: ContinuousClock.Instant) async {
         state.withLock { $0.isStopping = true }

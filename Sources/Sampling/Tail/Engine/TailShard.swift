@@ -64,6 +64,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
     /// By policy: for traces that were certain to be kept, and not sampled before.
     private var certain: [SamplingDecision]
     private let reasons: PolicyNames
+    private var former: FormerDecisions?
 
     /// - Parameters:
     ///   - seed: secret, of the hash that finds traces; the same for all shards.
@@ -139,7 +140,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
     private mutating func start(
         _ id: TraceID, _ hash: UInt64, _ slice: SpanSlice, _ run: NewRun, _ output: inout TailOutput
     ) -> Int32? {
-        if let kept = cache.kept(id) {
+        if let kept = cache.kept(id) ?? adopted(id) {
             let decision = TailDecision(isKept: true, policy: Int(kept.policy), adjustedCount: kept.adjustedCount)
             let range = run.start..<run.start + run.count
             let isTold = range.contains { slice.batch[$0].toldAdjustedCount != 1 }
@@ -160,6 +161,29 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         due.append(DueQueue.Entry(place: place, generation: generation, deadline: Self.later(clock, by: settings.decisionWait)))
         output.newTraces += 1
         return place
+    }
+
+    // MARK: A predecessor
+
+    /// From now on traces that this shard has not decided about meet the fate that `former` has given them.
+    mutating func succeed(_ former: FormerDecisions?) { self.former = former }
+
+    /// What this shard remembers, itself.
+    mutating func fate(of id: TraceID) -> FormerDecisions.Fate? {
+        if let kept = cache.kept(id) { return .kept(policy: reasons[Int(kept.policy)], adjustedCount: kept.adjustedCount) }
+        return cache.isDropped(id) ? .dropped : nil
+    }
+
+    /// Makes the predecessor's decision about a trace this shard's own. Returns it when the trace is kept.
+    private mutating func adopted(_ id: TraceID) -> DecisionCache.Kept? {
+        guard let fate = former?.fate(of: id) else { return nil }
+        guard case .kept(let policy, let adjustedCount) = fate else {
+            cache.insertDropped(id)
+            return nil
+        }
+        let kept = DecisionCache.Kept(policy: UInt16(clamping: reasons.number(of: policy)), adjustedCount: adjustedCount)
+        cache.insertKept(id, kept)
+        return kept
     }
 
     private func late(_ id: TraceID, _ decision: TailDecision, _ spans: Int) -> DecidedTrace {
@@ -232,7 +256,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
 
     private mutating func decide(_ place: Int32, _ cause: DecisionCause, as known: TailDecision?, _ output: inout TailOutput) {
         let trace = traces[place]
-        let decision = known ?? judge.decide(trace.facts, trace.id, now: .nanoseconds(clock))
+        let decision = adoptedDecision(trace.id) ?? known ?? judge.decide(trace.facts, trace.id, now: .nanoseconds(clock))
         if decision.isKept, let policy = decision.policy {
             cache.insertKept(trace.id, DecisionCache.Kept(policy: UInt16(clamping: policy), adjustedCount: decision.adjustedCount))
         } else {
@@ -246,6 +270,13 @@ struct TailShard: ~Copyable, @unchecked Sendable {
             if decision.isKept { Self.keep(slice, range, decision, certain, reasons, isTold: trace.hasToldCount, &output) }
             if isLast { output.freed.append(slice) }
         }
+    }
+
+    /// The predecessor may have decided about a trace whose first spans it had, while the next ones came here.
+    private mutating func adoptedDecision(_ id: TraceID) -> TailDecision? {
+        guard former != nil else { return nil }
+        if let kept = adopted(id) { return TailDecision(isKept: true, policy: Int(kept.policy), adjustedCount: kept.adjustedCount) }
+        return cache.isDropped(id) ? TailDecision.none : nil
     }
 
     /// Forgets the trace, telling of its runs, and of each whether it was the last that its request was held for here.

@@ -167,6 +167,17 @@ final class TailShards: Sendable {
     /// Everything that waits, undecided.
     func takeAll() -> [SpanSlice] { shards.flatMap { change($0) { $0.takeAll() } } }
 
+    /// Has late spans share the fate that `former` gives their traces; what that one knows from its own predecessor is let go.
+    func succeed(_ former: TailShards) {
+        for shard in former.shards { shard.state.withLock { $0.succeed(nil) } }
+        let decisions = FormerDecisions(former)
+        for shard in shards { shard.state.withLock { $0.succeed(decisions) } }
+    }
+
+    func fate(of id: TraceID) -> FormerDecisions.Fate? {
+        shards[shardIndex(KeyedHash.of(id, seed: seed))].state.withLock { $0.fate(of: id) }
+    }
+
     /// Takes note of what a former run has decided.
     func remember(_ notes: [DecisionNote]) {
         var byShard = [[DecisionNote]](repeating: [], count: shards.count)
