@@ -1,10 +1,12 @@
 """Kills, cuts, fills and breaks everything around the collector, and counts whether each acknowledged span is stored exactly once.
 
-    Tests/Torture/torture.py [--rounds N] [--seed S] [--jobs J] [--round K ...] [--without-log] [--keep DIRECTORY]
+    Tests/Torture/torture.py [--rounds N] [--seed S] [--jobs J] [--round K ...] [--sampling KIND] [--without-log] [--keep DIRECTORY]
 
-Each round starts a collector of its own, a writer, and draws a few events from its seed. The choices repeat with the seed; what they
-meet does not, that is up to the machine's timing: a failing round may need a few tries (`--seed S --round K --times 20`).
-COLLECTOR_BINARY names the collector; a debug build by default. Ends with 1 when a promise was broken; the round's files are kept then.
+Half of the rounds have samplers in the pipeline (sampling.py): then that holds for each span of a trace that is to be kept, and none of
+another trace is stored. Each round starts a collector of its own, a writer, and draws a few events from its seed. The choices repeat
+with the seed; what they meet does not, that is up to the machine's timing: a failing round may need a few tries
+(`--seed S --round K --times 20`). COLLECTOR_BINARY names the collector; a debug build by default. Ends with 1 when a promise was broken;
+the round's files are kept then.
 """
 import argparse
 import logging
