@@ -19,6 +19,7 @@ import otlp
 from clients import grpc_export
 from daemon import ROOT, Daemon, Ports, wait_until
 from stores import SQLite, count
+from test_reload import change, hang_up
 
 sys.path.insert(0, str(ROOT / "Tests" / "Sampling"))
 from chances import coin, holds_for  # noqa: E402
@@ -285,6 +286,31 @@ def test_a_crash_loses_no_pending_trace_and_forgets_no_decision(tmp_path, sqlite
     finally:
         first.kill()
     assert names_by_trace(sqlite) == {pending.hex(): {"one", "error"}, kept.hex(): {"one", "error", "late"}}
+
+
+@pytest.mark.parametrize("with_log", [False, True], ids=["memory", "log"])
+def test_a_reload_of_the_sampler_decides_about_what_was_pending_and_forgets_no_decision(tmp_path, sqlite, start, with_log):
+    pending, unwanted, kept, dropped = (random.randbytes(16) for _ in range(4))
+    log = {"service__write_ahead_log": {"directory": str(tmp_path / "wal")}} if with_log else {}
+    daemon = start(sqlite, processors__tail_sampling=tail_sampling(POLICIES[:1], "500ms"),
+                   service__pipelines__traces__processors=["tail_sampling", "batch"], **log)
+    grpc_export(daemon.ports.grpc, spans_of(kept, "one", "error"))
+    grpc_export(daemon.ports.grpc, spans_of(dropped, "one"))
+    wait_until(lambda: count(sqlite) == 2 and daemon.metric("otelcol_processor_tail_sampling_global_count_traces_sampled") == 2, 20,
+               "two decisions")
+    change(daemon, lambda config: config["processors"]["tail_sampling"].update(decision_wait="1h"))
+    hang_up(daemon)
+    grpc_export(daemon.ports.grpc, spans_of(pending, "one"))
+    grpc_export(daemon.ports.grpc, spans_of(unwanted, "one"))
+    change(daemon, lambda config: config["processors"]["tail_sampling"].update(decision_wait="1s", num_shards=3))
+    hang_up(daemon)
+    grpc_export(daemon.ports.grpc, spans_of(pending, "error"))
+    grpc_export(daemon.ports.grpc, spans_of(kept, "late"))
+    grpc_export(daemon.ports.grpc, spans_of(dropped, "error"))
+    wait_until(lambda: daemon.metric("otelcol_processor_tail_sampling_global_count_traces_sampled") >= 4, 20, "all four decisions")
+    wait_until(lambda: count(sqlite) >= 5, 20, "the whole trace and the late span")
+    assert names_by_trace(sqlite) == {pending.hex(): {"one", "error"}, kept.hex(): {"one", "error", "late"}}
+    assert set(sqlite.query("select sampling_reason, adjusted_count from traces")) == {("errors", 1.0)}
 
 
 @pytest.mark.parametrize("drops", [False, True], ids=["decided", "dropped"])
