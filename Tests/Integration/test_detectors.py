@@ -259,6 +259,8 @@ def test_the_schemes_know_the_published_examples():
     assert schemes.nino("AB123456C") and not schemes.nino("BG123456C") and not schemes.nino("AO123456C")
     assert schemes.base58_address("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa") and schemes.base58_address("3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy")
     assert schemes.segwit_address("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4")
-    assert schemes.segwit_address("BC1SW50QGDZ25J") and schemes.segwit_address("bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0")
+    assert schemes.segwit_address("BC1SW50QGDZ25J")
+    assert schemes.segwit_address("bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0")
     assert not schemes.segwit_address("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kemeawh")
-    assert schemes.segwit_encode(0, bytes.fromhex("751e76e8199196d454941c45d1b3a323f1433bd6")) == "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
+    program = bytes.fromhex("751e76e8199196d454941c45d1b3a323f1433bd6")
+    assert schemes.segwit_encode(0, program) == "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"

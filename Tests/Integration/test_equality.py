@@ -4,6 +4,7 @@ import http.server
 import gzip
 import json
 import random
+import re
 import threading
 import uuid
 
@@ -166,13 +167,19 @@ def timestamp_micros(value):
     return (parsed - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)
 
 
+def told_count(trace_state):
+    """What a span counts for when nobody here samples: 1 / probability by the threshold in its tracestate."""
+    found = re.search(r"(?:^|,)ot=(?:[^,]*;)?th:([0-9a-f]{1,14})", trace_state)
+    return 2**56 / (2**56 - int(found.group(1).ljust(14, "0"), 16)) if found else 1.0
+
+
 def check_derived(row, span, project, service):
     """The columns that follow from others."""
     assert timestamp_micros(row["ts"]) == span["start"] // 1000
     assert row["project_id"] == project and row["service_name"] == service
     duration = span["end"] - span["start"]
     assert row["duration_nano"] == duration and row["duration_ms"] == pytest.approx(duration / 1e6, rel=1e-12, abs=0)
-    assert row["adjusted_count"] == 1.0 and row["sampling_reason"] is None
+    assert row["adjusted_count"] == told_count(span["trace_state"]) and row["sampling_reason"] is None
     assert {column: row[column] for column in LLM_COLUMNS} == dict.fromkeys(LLM_COLUMNS)
 
 

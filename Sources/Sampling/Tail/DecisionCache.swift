@@ -41,6 +41,29 @@ struct DecisionCache {
         droppedMax = max(droppedMax, 2 * (young.count + dropped))
     }
 
+    /// Everything that is remembered, what will be forgotten first in front.
+    struct Contents {
+        var kept: [(id: TraceID, kept: Kept)] = []
+        /// Keyed hashes of trace ids, but for their lowest bit.
+        var dropped: [UInt64] = []
+    }
+
+    var contents: Contents {
+        var contents = Contents(dropped: old.values + young.values)
+        var place = oldest
+        while place >= 0 {
+            let entry = entries[Int(place)]
+            contents.kept.append((entry.id, entry.kept))
+            place = entry.newer
+        }
+        return contents
+    }
+
+    mutating func insert(_ contents: Contents) {
+        for entry in contents.kept { insertKept(entry.id, entry.kept) }
+        for hash in contents.dropped { insertDropped(hash: hash) }
+    }
+
     mutating func insertKept(_ id: TraceID, _ kept: Kept) {
         guard keptMax > 0 else { return }
         if let place = places[id] {
@@ -66,13 +89,15 @@ struct DecisionCache {
         return entries[Int(place)].kept
     }
 
-    mutating func insertDropped(_ id: TraceID) {
+    mutating func insertDropped(_ id: TraceID) { insertDropped(hash: KeyedHash.of(id, seed: seed)) }
+
+    private mutating func insertDropped(hash: UInt64) {
         guard droppedMax > 0 else { return }
         if young.count >= max(droppedMax / 2, 1) {
             old = young
             young = DroppedSet()
         }
-        young.insert(KeyedHash.of(id, seed: seed))
+        young.insert(hash)
     }
 
     func isDropped(_ id: TraceID) -> Bool {
@@ -106,6 +131,8 @@ struct DecisionCache {
 private struct DroppedSet {
     private var slots: [UInt64] = []
     private(set) var count = 0
+
+    var values: [UInt64] { slots.filter { $0 != 0 } }
 
     func contains(_ hash: UInt64) -> Bool {
         guard !slots.isEmpty else { return false }

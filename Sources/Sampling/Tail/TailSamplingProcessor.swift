@@ -54,9 +54,14 @@ public final class TailSamplingProcessor: RetiringStage {
         /// Set at the end: what the next stage has not taken by then is given up.
         var deadline: ContinuousClock.Instant?
         var refused: [SpanBatch] = []
+        /// Of the stage that replaces this one.
+        var successor: TailShards?
         /// The end is over: what is refused from now on has nobody to be returned to.
         var isAbandoned = false
     }
+
+    /// Secret, and the same for all samplers of the process, so that one can go on with another's decisions.
+    private static let seed = UInt64.random(in: .min ... .max)
 
     /// - Parameters:
     ///   - journal: nil without the write-ahead log.
@@ -73,10 +78,9 @@ public final class TailSamplingProcessor: RetiringStage {
         self.logger = logger
         metrics = TailSamplingMetrics(
             registry: registry, processor: id, policies: config.policies.policies.map(\.name), logger: logger)
-        var random = SystemRandomNumberGenerator()
         shards = TailShards(
             config, shards: config.numShards > 0 ? config.numShards : cores,
-            bytesMax: bytesMax, seed: random.next(), sampler: id, account: budget,
+            bytesMax: bytesMax, seed: Self.seed, sampler: id, account: budget,
             gauge: metrics.tracesHeld)
         self.next = next
         turn = min(max(config.decisionWait / TailLimits.turnsPerWait, TailLimits.turnMin), TailLimits.turnMax)
@@ -272,6 +276,7 @@ public final class TailSamplingProcessor: RetiringStage {
         await stop(deadline)
         let undecided = shards.takeAll()
         let refused = await carriedOut(deadline)
+        if let successor = state.withLock({ $0.successor }) { shards.handOver(to: successor) }
         return refused + (undecided.isEmpty ? [] : [SpanBatch(slices: undecided)])
     }
 
@@ -279,7 +284,9 @@ public final class TailSamplingProcessor: RetiringStage {
     public var leavesWorkUndone: Bool { true }
 
     public func succeed(_ former: any Component) {
-        if let former = former as? TailSamplingProcessor { shards.succeed(former.shards) }
+        guard let former = former as? TailSamplingProcessor else { return }
+        shards.succeed(former.shards)
+        former.state.withLock { $0.successor = shards }
     }
 
     /// Lets nobody in any more, and waits for those who are.

@@ -174,6 +174,10 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         return cache.isDropped(id) ? .dropped : nil
     }
 
+    var decisions: DecisionCache.Contents { cache.contents }
+
+    mutating func insert(_ decisions: DecisionCache.Contents) { cache.insert(decisions) }
+
     /// Makes the predecessor's decision about a trace this shard's own. Returns it when the trace is kept.
     private mutating func adopted(_ id: TraceID) -> DecisionCache.Kept? {
         guard let fate = former?.fate(of: id) else { return nil }

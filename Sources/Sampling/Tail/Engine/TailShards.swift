@@ -167,11 +167,30 @@ final class TailShards: Sendable {
     /// Everything that waits, undecided.
     func takeAll() -> [SpanSlice] { shards.flatMap { change($0) { $0.takeAll() } } }
 
-    /// Has late spans share the fate that `former` gives their traces; what that one knows from its own predecessor is let go.
+    /// Has late spans share the fate that `former` gives their traces, until it hands its decisions over. Both must have one seed.
     func succeed(_ former: TailShards) {
-        for shard in former.shards { shard.state.withLock { $0.succeed(nil) } }
         let decisions = FormerDecisions(former)
         for shard in shards { shard.state.withLock { $0.succeed(decisions) } }
+    }
+
+    /// Gives everything that is remembered to the successor, which does not look here any more then.
+    func handOver(to successor: TailShards) {
+        var byShard = [DecisionCache.Contents](repeating: DecisionCache.Contents(), count: successor.shards.count)
+        for shard in shards {
+            let decisions = shard.state.withLock { $0.decisions }
+            for entry in decisions.kept {
+                let number = successor.names.number(of: names[Int(entry.kept.policy)])
+                let kept = DecisionCache.Kept(policy: UInt16(clamping: number), adjustedCount: entry.kept.adjustedCount)
+                byShard[successor.shardIndex(KeyedHash.of(entry.id, seed: seed))].kept.append((entry.id, kept))
+            }
+            for hash in decisions.dropped { byShard[successor.shardIndex(hash)].dropped.append(hash) }
+        }
+        for (shard, decisions) in zip(successor.shards, byShard) {
+            shard.state.withLock { shard in
+                shard.insert(decisions)
+                shard.succeed(nil)
+            }
+        }
     }
 
     func fate(of id: TraceID) -> FormerDecisions.Fate? {
