@@ -94,7 +94,7 @@ let package = Package(
             name: "Collector",
             dependencies: [
                 "Configuration", "Exporters", "GenAI", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "Redaction",
-                "SelfTelemetry",
+                "Sampling", "SelfTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -103,8 +103,25 @@ let package = Package(
 
         // Prints the redactor's figures: recall, precision, CPU time per byte.
         .executableTarget(
-            name: "redaction-bench", dependencies: ["Crypto", "OTLPWire", "Redaction"], path: "Benchmarks/Redaction",
-            swiftSettings: strict),
+            name: "redaction-bench",
+            dependencies: [
+                "Crypto", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Benchmarks/Redaction", swiftSettings: strict),
+        // Prints what the processor `genai` takes per span.
+        .executableTarget(
+            name: "genai-bench",
+            dependencies: ["GenAI", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/GenAI", swiftSettings: strict),
+
+        // Tail sampling with a clock of its own: for tests against a model, and its figures.
+        .executableTarget(
+            name: "sampling-bench",
+            dependencies: [
+                "Configuration", "GenAI", "OTLPWire", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Benchmarks/Sampling", swiftSettings: strict),
 
         tests("CollectorTests", ["Collector", "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry"] + nio),
         tests("SelfTelemetryTests", ["SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
@@ -120,10 +137,15 @@ let package = Package(
         tests(
             "RedactionTests",
             [
-                "Configuration", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
+                "Configuration", "CTextScan", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["corpus.py"]),
-        tests("SamplingTests", ["Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry"]),
+        tests(
+            "SamplingTests",
+            [
+                "Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",

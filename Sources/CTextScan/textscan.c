@@ -1,16 +1,89 @@
 #include "ctextscan.h"
 
-size_t ctextscan_quote_or_backslash(const uint8_t *text, size_t length) {
-    size_t offset = 0;
+#include <stdatomic.h>
 #if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    for (; length - offset >= 16; offset += 16) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(text + offset));
-        const int found = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
-        if (found) return offset + (size_t)__builtin_ctz((unsigned)found);
+#include <emmintrin.h>
+#endif
+
+#include "variants.h"
+
+// MARK: The widest vectors that the processor has
+
+static next_function choose_next;
+static either_function choose_either;
+static next_function *_Atomic chosen_next = choose_next;
+static either_function *_Atomic chosen_either = choose_either;
+
+static void choose(void) {
+    next_function *next = ctextscan_next_plain;
+    either_function *either = ctextscan_either_plain;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    next = ctextscan_next_sse2, either = ctextscan_either_sse2;
+    if (__builtin_cpu_supports("bmi2")) {
+        if (__builtin_cpu_supports("avx2")) next = ctextscan_next_avx2, either = ctextscan_either_avx2;
+        if (__builtin_cpu_supports("avx512bw")) next = ctextscan_next_avx512, either = ctextscan_either_avx512;
     }
 #endif
-    for (; offset < length; offset++)
-        if (text[offset] == '"' || text[offset] == '\\') return offset;
-    return length;
+    atomic_store_explicit(&chosen_next, next, memory_order_relaxed);
+    atomic_store_explicit(&chosen_either, either, memory_order_relaxed);
+}
+
+static size_t choose_next(const uint8_t *text, size_t length, size_t from, bool is_json, ctextscan_anchors *anchors) {
+    choose();
+    return ctextscan_next(text, length, from, is_json, anchors);
+}
+
+static size_t choose_either(const uint8_t *text, size_t length, uint8_t one, uint8_t other) {
+    choose();
+    return ctextscan_either(text, length, one, other);
+}
+
+size_t ctextscan_next(const uint8_t *text, size_t length, size_t from, bool is_json, ctextscan_anchors *anchors) {
+    return atomic_load_explicit(&chosen_next, memory_order_relaxed)(text, length, from, is_json, anchors);
+}
+
+size_t ctextscan_either(const uint8_t *text, size_t length, uint8_t one, uint8_t other) {
+    return atomic_load_explicit(&chosen_either, memory_order_relaxed)(text, length, one, other);
+}
+
+// MARK: Runs
+
+static bool is_token(uint8_t byte) {
+    return (uint8_t)(byte - '0') < 10 || (uint8_t)((byte | 0x20) - 'a') < 26 || byte == '_' || byte == '-';
+}
+
+#if defined(__SSE2__)
+// A bit for each of 16 bytes that is no token character.
+static unsigned others(const uint8_t *text) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)text), lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    const __m128i digits = _mm_cmplt_epi8(_mm_add_epi8(bytes, _mm_set1_epi8((char)(0x80 - '0'))), _mm_set1_epi8((char)(0x80 + 10)));
+    const __m128i letters = _mm_cmplt_epi8(_mm_add_epi8(lower, _mm_set1_epi8((char)(0x80 - 'a'))), _mm_set1_epi8((char)(0x80 + 26)));
+    const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(digits, letters), marks)) ^ 0xFFFF;
+}
+#endif
+
+size_t ctextscan_tokens(const uint8_t *text, size_t length) {
+    size_t count = 0;
+#if defined(__SSE2__)
+    for (; length - count >= 16; count += 16) {
+        const unsigned found = others(text + count);
+        if (found) return count + (size_t)__builtin_ctz(found);
+    }
+#endif
+    while (count < length && is_token(text[count])) count++;
+    return count;
+}
+
+size_t ctextscan_tokens_before(const uint8_t *end, size_t length) {
+    size_t count = 0;
+#if defined(__SSE2__)
+    for (; length - count >= 16; count += 16) {
+        const unsigned found = others(end - count - 16);
+        if (found) return count + (size_t)__builtin_clz(found << 16);
+    }
+#endif
+    while (count < length && is_token(end[-(ptrdiff_t)count - 1])) count++;
+    return count;
 }

@@ -46,7 +46,8 @@ final class TraceIntake {
     var isServing: Bool {
         switch output.admission {
         case .accepted, .retryable(.queueFull, _), .retryable(.memoryLimit, _), .retryable(.logFull, _): true
-        case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .retryable(.tooLarge, _), .permanent:
+        case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .retryable(.tooLarge, _),
+            .retryable(.conditionFailed, _), .permanent:
             false
         }
     }

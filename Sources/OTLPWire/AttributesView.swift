@@ -38,16 +38,26 @@ public enum OTLPField {
 public struct KeyValueView {
     /// UTF-8 by specification, not checked.
     public let key: WireBytes
-    let encodedValue: WireBytes
+    @usableFromInline let encodedValue: WireBytes
 
     /// Reads an encoded KeyValue; a repeated field counts with its last occurrence, as protobuf has it.
-    @inline(__always)
+    @inlinable @inline(__always)
     init(_ bytes: WireBytes) {
         if let (key, value) = Self.usual(bytes) {
-            self.key = key
-            encodedValue = value
-            return
+            self.init(key: key, encodedValue: value)
+        } else {
+            self.init(unusual: bytes)
         }
+    }
+
+    @inlinable @inline(__always)
+    init(key: WireBytes, encodedValue: WireBytes) {
+        self.key = key
+        self.encodedValue = encodedValue
+    }
+
+    @usableFromInline @inline(never)
+    init(unusual bytes: WireBytes) {
         var key = WireBytes(start: nil, count: 0)
         var value = WireBytes(start: nil, count: 0)
         var reader = WireReader(bytes)
@@ -59,11 +69,12 @@ public struct KeyValueView {
         encodedValue = value
     }
 
+    @inlinable
     public var value: AnyValueView { AnyValueView(encodedValue) }
 
-    /// What encoders write, when both are short: key, then value, nothing else, each length in one byte.
-    @inline(__always)
-    private static func usual(_ bytes: WireBytes) -> (key: WireBytes, value: WireBytes)? {
+    /// What encoders write: key, then value, nothing else; the key's length in one byte, the value's in one or two.
+    @inlinable @inline(__always)
+    static func usual(_ bytes: WireBytes) -> (key: WireBytes, value: WireBytes)? {
         let keyTag = UInt8(OTLPField.KeyValue.key) << 3 | WireReader.WireType.lengthDelimited.rawValue
         let valueTag = UInt8(OTLPField.KeyValue.value) << 3 | WireReader.WireType.lengthDelimited.rawValue
         guard bytes.count >= 4, let start = bytes.baseAddress, start.load(as: UInt8.self) == keyTag else { return nil }
@@ -71,9 +82,8 @@ public struct KeyValueView {
         guard keyCount < 0x80, keyCount + 4 <= bytes.count, start.load(fromByteOffset: 2 + keyCount, as: UInt8.self) == valueTag else {
             return nil
         }
-        let valueCount = Int(start.load(fromByteOffset: 3 + keyCount, as: UInt8.self))
-        guard valueCount < 0x80, keyCount + valueCount + 4 == bytes.count else { return nil }
-        return (WireBytes(start: start + 2, count: keyCount), WireBytes(start: start + 4 + keyCount, count: valueCount))
+        guard let value = WireReader.only(WireBytes(start: start + 2 + keyCount, count: bytes.count - 2 - keyCount)) else { return nil }
+        return (WireBytes(start: start + 2, count: keyCount), value)
     }
 }
 
@@ -90,8 +100,18 @@ public enum AnyValueView {
     case bytes(WireBytes)
 
     /// Reads an encoded AnyValue that `NestedValidator` accepted; anything it would refuse reads as `absent`.
-    @inline(__always)
+    @inlinable @inline(__always)
     public init(_ encoded: WireBytes) {
+        let stringTag = UInt8(OTLPField.AnyValue.string) << 3 | WireReader.WireType.lengthDelimited.rawValue
+        if !encoded.isEmpty, encoded.load(as: UInt8.self) == stringTag, let text = WireReader.only(encoded) {
+            self = .string(text)
+        } else {
+            self.init(unusual: encoded)
+        }
+    }
+
+    @usableFromInline @inline(never)
+    init(unusual encoded: WireBytes) {
         self = .absent
         var reader = WireReader(encoded)
         while let field = try? reader.next() {
@@ -112,14 +132,14 @@ public enum AnyValueView {
 
 /// The elements of an `ArrayValue`.
 public struct ArrayView: Sequence, IteratorProtocol {
-    private var reader: WireReader
+    @usableFromInline var reader: WireReader
 
-    @inline(__always)
+    @inlinable @inline(__always)
     init(message: WireBytes) {
         reader = WireReader(message)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func next() -> AnyValueView? {
         while let field = try? reader.next() {
             if field.number == OTLPField.ArrayValue.values, field.type == .lengthDelimited { return AnyValueView(field.bytes) }
@@ -131,18 +151,27 @@ public struct ArrayView: Sequence, IteratorProtocol {
 /// The attributes of a span, event, link, scope or resource, or the entries of a key-value list; read from the encoded bytes
 /// in order, repeated keys included.
 public struct AttributesView: Sequence, IteratorProtocol {
-    private var reader: WireReader
-    private let field: UInt32
+    @usableFromInline var reader: WireReader
+    @usableFromInline let field: UInt32
+    /// The field's tag; 0, which is none, when it takes more than a byte.
+    @usableFromInline let tag: UInt8
 
     /// Attributes inside an encoded message, in its repeated field number `field`.
-    @inline(__always)
+    @inlinable @inline(__always)
     public init(message: WireBytes, field: UInt32) {
         reader = WireReader(message)
         self.field = field
+        tag = field < 16 ? UInt8(truncatingIfNeeded: field) << 3 | WireReader.WireType.lengthDelimited.rawValue : 0
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func next() -> KeyValueView? {
+        if let bytes = reader.usual(tag) { return KeyValueView(bytes) }
+        return nextUnusual()
+    }
+
+    @usableFromInline @inline(never)
+    mutating func nextUnusual() -> KeyValueView? {
         while let entry = try? reader.next() {
             if entry.number == field, entry.type == .lengthDelimited { return KeyValueView(entry.bytes) }
         }

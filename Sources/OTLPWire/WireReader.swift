@@ -22,6 +22,14 @@ public struct WireReader {
         /// Payload of a length-delimited field.
         public let bytes: WireBytes
 
+        @inlinable @inline(__always)
+        init(number: UInt32, type: WireType, scalar: UInt64, bytes: WireBytes) {
+            self.number = number
+            self.type = type
+            self.scalar = scalar
+            self.bytes = bytes
+        }
+
         /// The payload of a field that must be length-delimited.
         @inline(__always)
         func payload() throws(WireError) -> WireBytes {
@@ -45,14 +53,14 @@ public struct WireReader {
     }
 
     /// Where the next field starts.
-    private(set) var position: UnsafeRawPointer
-    private let end: UnsafeRawPointer
+    @usableFromInline var position: UnsafeRawPointer
+    @usableFromInline let end: UnsafeRawPointer
 
     /// An address for empty input, where a buffer's base address may be nil.
-    @inline(__always)
+    @inlinable @inline(__always)
     static var nowhere: UnsafeRawPointer { UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public init(_ bytes: WireBytes) {
         position = bytes.baseAddress ?? Self.nowhere
         end = position + bytes.count
@@ -61,7 +69,7 @@ public struct WireReader {
     public var isAtEnd: Bool { position >= end }
 
     /// The next field, or nil at the end of the message.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func next() throws(WireError) -> Field? {
         guard position < end else { return nil }
         let tag = try varint()
@@ -84,8 +92,8 @@ public struct WireReader {
         }
     }
 
-    @inline(__always)
-    private mutating func varint() throws(WireError) -> UInt64 {
+    @inlinable @inline(__always)
+    mutating func varint() throws(WireError) -> UInt64 {
         guard position < end else { throw .truncated }
         let first = position.load(as: UInt8.self)
         if first < 0x80 {
@@ -95,7 +103,8 @@ public struct WireReader {
         return try longVarint()
     }
 
-    private mutating func longVarint() throws(WireError) -> UInt64 {
+    @usableFromInline
+    mutating func longVarint() throws(WireError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while shift < 70 {
@@ -109,18 +118,49 @@ public struct WireReader {
         throw .varintTooLong
     }
 
-    @inline(__always)
-    private mutating func fixed<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) throws(WireError) -> Value {
+    @inlinable @inline(__always)
+    mutating func fixed<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) throws(WireError) -> Value {
         guard end - position >= MemoryLayout<Value>.size else { throw .truncated }
         defer { position += MemoryLayout<Value>.size }
         return Value(littleEndian: position.loadUnaligned(as: type))
     }
 
-    @inline(__always)
-    private mutating func lengthDelimited() throws(WireError) -> WireBytes {
+    @inlinable @inline(__always)
+    mutating func lengthDelimited() throws(WireError) -> WireBytes {
         let length = try varint()
         guard length <= UInt64(end - position) else { throw .truncated }
         defer { position += Int(length) }
         return WireBytes(start: position, count: Int(length))
+    }
+
+    /// The payload of the next field when its tag is the byte `tag`, of a length-delimited field, and its length takes one or two
+    /// bytes. Else nil, and the reader stays where it is.
+    @inlinable @inline(__always)
+    mutating func usual(_ tag: UInt8) -> WireBytes? {
+        guard end - position >= 3, position.load(as: UInt8.self) == tag else { return nil }
+        var count = Int(position.load(fromByteOffset: 1, as: UInt8.self))
+        var start = position + 2
+        if count >= 0x80 {
+            let high = Int(position.load(fromByteOffset: 2, as: UInt8.self))
+            guard high < 0x80 else { return nil }
+            count = count & 0x7F | high << 7
+            start += 1
+        }
+        guard count <= end - start else { return nil }
+        position = start + count
+        return WireBytes(start: start, count: count)
+    }
+
+    /// The payload of a length-delimited field that takes all of `message`; nil when it does not, or is not told in two bytes of
+    /// length. The message's first byte is to be the field's tag.
+    @inlinable @inline(__always)
+    static func only(_ message: WireBytes) -> WireBytes? {
+        guard message.count >= 2, let start = message.baseAddress else { return nil }
+        let low = Int(start.load(fromByteOffset: 1, as: UInt8.self))
+        if low < 0x80 { return low + 2 == message.count ? WireBytes(start: start + 2, count: low) : nil }
+        guard message.count >= 3 else { return nil }
+        let high = Int(start.load(fromByteOffset: 2, as: UInt8.self))
+        let count = low & 0x7F | high << 7
+        return high < 0x80 && count + 3 == message.count ? WireBytes(start: start + 3, count: count) : nil
     }
 }

@@ -1,65 +1,47 @@
-// Classifies text 64 bytes at a time, and finds the end of a JSON string. SSE2 where there is one, else plain C.
+// Finds where in a text a sensitive value may be, 64 bytes at a time, and other places by their bytes. AVX-512, AVX2 or SSE2, what
+// the processor has, else plain C; all with the same result.
 #ifndef CTEXTSCAN_H
 #define CTEXTSCAN_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
-// One bit per byte, the first byte's lowest.
-typedef struct ctextscan_masks {
-    // 0-9
-    uint64_t digits;
-    // 0-9 A-Z a-z _ -
-    uint64_t tokens;
-    // @ : =
+// Where something may be in one block of 64 bytes: one bit per byte, the first byte's lowest.
+typedef struct ctextscan_anchors {
+    // First digits of runs at which a number may start, or go on after two letters. Not one inside a word (unless two letters that
+    // begin the word stand before two digits), or after a word and one of - . / (an identifier, a version, a path). In blocks with
+    // a backslash and in the next one all runs count, for an escape may end before the digit.
+    uint64_t numbers;
+    // @ : = but in JSON without the colons between a name and its value, where the name ends in none of the letters n, d and y.
     uint64_t marks;
-    // -
+    // The fourth hyphen in a row.
     uint64_t dashes;
-} ctextscan_masks;
+    // The sixteenth character of a run of letters, digits, underscores and hyphens.
+    uint64_t tokens;
+    // Any of these.
+    uint64_t all;
+    // In JSON: B or b right after a quotation mark.
+    uint64_t leading;
+    // In JSON: u or / right after a backslash, an escape that may hide a byte that matters.
+    uint64_t hidden;
+    // Where the block starts.
+    size_t offset;
+} ctextscan_anchors;
 
-#if defined(__SSE2__)
-// Reads the 64 bytes at `text`.
-static inline ctextscan_masks ctextscan_block(const uint8_t *text) {
-    ctextscan_masks masks = {0, 0, 0, 0};
-    // Unsigned "less than" by a signed comparison: both sides are moved by 128.
-    const __m128i to_digit = _mm_set1_epi8((char)(0x80 - '0')), digit_end = _mm_set1_epi8((char)(0x80 + 10));
-    const __m128i lower = _mm_set1_epi8(0x20), to_letter = _mm_set1_epi8((char)(0x80 - 'a')), letter_end = _mm_set1_epi8((char)(0x80 + 26));
-    const __m128i underscore = _mm_set1_epi8('_'), dash = _mm_set1_epi8('-');
-    const __m128i at = _mm_set1_epi8('@'), colon = _mm_set1_epi8(':'), equals = _mm_set1_epi8('=');
-    for (int i = 0; i < 4; i++) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(text + 16 * i));
-        const __m128i digits = _mm_cmplt_epi8(_mm_add_epi8(bytes, to_digit), digit_end);
-        const __m128i letters = _mm_cmplt_epi8(_mm_add_epi8(_mm_or_si128(bytes, lower), to_letter), letter_end);
-        const __m128i dashes = _mm_cmpeq_epi8(bytes, dash);
-        const __m128i tokens = _mm_or_si128(_mm_or_si128(digits, letters), _mm_or_si128(dashes, _mm_cmpeq_epi8(bytes, underscore)));
-        const __m128i marks =
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, at), _mm_or_si128(_mm_cmpeq_epi8(bytes, colon), _mm_cmpeq_epi8(bytes, equals)));
-        masks.digits |= (uint64_t)(uint32_t)_mm_movemask_epi8(digits) << (16 * i);
-        masks.tokens |= (uint64_t)(uint32_t)_mm_movemask_epi8(tokens) << (16 * i);
-        masks.marks |= (uint64_t)(uint32_t)_mm_movemask_epi8(marks) << (16 * i);
-        masks.dashes |= (uint64_t)(uint32_t)_mm_movemask_epi8(dashes) << (16 * i);
-    }
-    return masks;
-}
-#else
-// Reads the 64 bytes at `text`.
-static inline ctextscan_masks ctextscan_block(const uint8_t *text) {
-    ctextscan_masks masks = {0, 0, 0, 0};
-    for (int i = 0; i < 64; i++) {
-        const uint8_t byte = text[i];
-        const uint64_t digit = (uint8_t)(byte - '0') < 10, letter = (uint8_t)((byte | 0x20) - 'a') < 26, dash = byte == '-';
-        masks.digits |= digit << i;
-        masks.tokens |= (digit | letter | dash | (byte == '_')) << i;
-        masks.marks |= (uint64_t)(byte == '@' || byte == ':' || byte == '=') << i;
-        masks.dashes |= dash << i;
-    }
-    return masks;
-}
-#endif
+// Looks at the blocks from `from` on, a multiple of 64, for one with an anchor, in the `length` bytes at `text`. Returns where the
+// block after it starts; 0 when there is none, then `anchors` are left as they were.
+size_t ctextscan_next(const uint8_t *text, size_t length, size_t from, bool is_json, ctextscan_anchors *anchors);
 
-// Offset of the first quotation mark or backslash in `length` bytes, or `length`.
-size_t ctextscan_quote_or_backslash(const uint8_t *text, size_t length);
+// The same in plain C, byte by byte: what the vectors are compared with.
+size_t ctextscan_next_plain(const uint8_t *text, size_t length, size_t from, bool is_json, ctextscan_anchors *anchors);
+
+// Offset of the first byte that is `one` or `other` in `length` bytes, or `length`.
+size_t ctextscan_either(const uint8_t *text, size_t length, uint8_t one, uint8_t other);
+
+// How many of the `length` bytes at `text`, from the first on, are letters, digits, underscores or hyphens.
+size_t ctextscan_tokens(const uint8_t *text, size_t length);
+
+// How many of the `length` bytes that end at `end`, from the last on.
+size_t ctextscan_tokens_before(const uint8_t *end, size_t length);
 
 #endif

@@ -70,6 +70,8 @@ struct Transition: Sendable {
     private mutating func makePipeline(
         _ pipeline: Blueprints.Pipeline, _ change: ReloadPlan.PipelineChange, _ context: ComponentContext
     ) {
+        var context = context
+        context.pipeline = pipeline.id.description
         let old = former.pipeline(pipeline.id)
         var successor: TraceConsumer = FanOut<SpanBatch>.make(pipeline.exporters.compactMap { next.exporter($0)?.outlet })
         var processors: [Assembly.Processor] = []

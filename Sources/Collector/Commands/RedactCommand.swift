@@ -1,6 +1,5 @@
 import ArgumentParser
 import Configuration
-import Glibc
 import OTLPWire
 import Redaction
 
@@ -32,9 +31,6 @@ struct RedactCommand: AsyncParsableCommand {
     @Flag(help: "Print the values themselves as well, as they were.")
     var showValues = false
 
-    /// Of input that cannot be read.
-    private static let badInput = ExitCode(2)
-
     func run() async throws {
         let stages = try await CommandFailure.report {
             try RedactionChoice(try options.load().blueprints, pipeline: pipeline, processor: processor).stages
@@ -42,44 +38,14 @@ struct RedactCommand: AsyncParsableCommand {
         if stages.contains(where: { $0.config.usesRandomKey }) {
             StandardStream.error.write("note: without hash_key, hashes differ from those of a running collector")
         }
-        let name = file ?? "standard input"
-        do throws(RedactInput.Problem) {
-            try redact(try read(name), stages.map { ($0.id.description, RedactionPreview($0.config)) }, name)
-        } catch {
-            StandardStream.error.write(error.line > 0 ? "\(name):\(error)" : "\(name): \(error.message)")
-            throw Self.badInput
-        }
-    }
-
-    private func read(_ name: String) throws(RedactInput.Problem) -> [UInt8] {
-        do throws(FileBytes.Failure) {
-            if let file { return try FileBytes.read(file, bytesMax: RedactInput.bytesMax) }
-            if isatty(STDIN_FILENO) == 1 { StandardStream.error.write("reading OTLP/JSON from the terminal; Ctrl-D ends it") }
-            return try FileBytes.read(descriptor: STDIN_FILENO, bytesMax: RedactInput.bytesMax)
-        } catch {
-            switch error {
-            case .unreadable(let reason): throw RedactInput.Problem(line: 0, message: "cannot be read: \(reason)")
-            case .tooLarge: throw RedactInput.Problem(line: 0, message: "is larger than \(RedactInput.bytesMax >> 20) MiB")
-            }
-        }
-    }
-
-    private func redact(
-        _ bytes: [UInt8], _ stages: [(id: String, preview: RedactionPreview)], _ name: String
-    ) throws(RedactInput.Problem) {
-        var input = RedactInput(bytes)
-        let reader = RequestReader()
+        let previews = stages.map { (id: $0.id.description, preview: RedactionPreview($0.config)) }
         var report = RedactionReport(showsValues: showValues, namesProcessors: stages.count > 1)
-        while let document = try input.next() {
-            let batch = try reader.batch(of: document)
-            if batch.rejectedSpanCount > 0 {
-                StandardStream.error.write("\(name):\(document.line): \(batch.rejectedSpanCount) spans without valid ids are left out")
-            }
+        try RequestInput.forEach(in: file) { (batch, line) throws(RequestInput.Problem) in
             var entries: [RedactionReport.Entry] = []
             do throws(EditError) {
-                for stage in stages { entries += try stage.preview.redact(batch).map { (stage.id, $0) } }
+                for stage in previews { entries += try stage.preview.redact(batch).map { (stage.id, $0) } }
             } catch {
-                throw RedactInput.Problem(line: document.line, message: "the request is too large to be rewritten")
+                throw RequestInput.Problem(line: line, message: "the request is too large to be rewritten")
             }
             report.add(batch, entries)
             switch output {

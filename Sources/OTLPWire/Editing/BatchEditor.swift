@@ -51,9 +51,20 @@ public struct BatchEditor: ~Copyable {
         try record(span).pointee.setParts(name: name, status: status, event: event, link: link, arena: batch.arena)
     }
 
+    /// Leaves the events at these indexes, in this order, and removes the others.
+    public func keepEvents(_ kept: [Int], of span: SpanView) throws(EditError) {
+        guard kept.count < span.eventCount else { return }
+        try record(span).pointee.keepEvents(kept, arena: batch.arena)
+    }
+
     /// - Parameter encoded: a `Resource` message; copied.
     public func setResource(_ resource: ResourceView, encoded: WireBytes) throws(EditError) {
         UnsafeMutablePointer(mutating: resource.record).pointee.resource = try copied(encoded)
+    }
+
+    /// - Parameter encoded: an `InstrumentationScope` message; copied.
+    public func setScope(of span: SpanView, encoded: WireBytes) throws(EditError) {
+        UnsafeMutablePointer(mutating: span.scopeRecord).pointee.scope = try copied(encoded)
     }
 
     private func record(_ span: SpanView) -> UnsafeMutablePointer<SpanRecord> {

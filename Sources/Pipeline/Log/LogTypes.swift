@@ -6,6 +6,8 @@ public enum LogSignal: UInt8, Sendable {
     case traces = 1
     case metrics = 2
     case logs = 3
+    /// No request: what a stage has to remember after a crash (`appendNote`).
+    case notes = 4
 }
 
 /// A request to be made durable.

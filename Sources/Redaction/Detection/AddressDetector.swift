@@ -97,7 +97,8 @@ extension Scanner {
         return Match(.ipAddress, start, position)
     }
 
-    private func ipv4Tail(_ index: Int) -> Int? {
+    /// End of four octets with dots between.
+    func ipv4Tail(_ index: Int) -> Int? {
         var position = index
         for octet in 0..<4 {
             let end = text.run(from: position, limit: 4, ASCII.isDigit)

@@ -16,7 +16,8 @@ extension Scanner {
         return Match(.dateOfBirth, date.start, date.end)
     }
 
-    private func date(at index: Int) -> (start: Int, end: Int)? {
+    /// A date whose first digit is at `index`.
+    func date(at index: Int) -> (start: Int, end: Int)? {
         let length = text.run(from: index, limit: 5, ASCII.isDigit) - index
         let separator = text[index + length]
         if length == 4, isSeparator(separator) {

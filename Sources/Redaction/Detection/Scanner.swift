@@ -2,102 +2,46 @@ import CTextScan
 
 /// Finds sensitive values in one text, in one pass and without backtracking.
 ///
-/// The pass looks at 64 bytes at a time for the few things that every value has one of: a run of digits, one of `@ : =`, five
-/// hyphens, or sixteen letters and digits in a row. Prose has next to none of them. Where one is, the detectors it can belong to look
-/// around in a window of bounded size; the first that accepts wins, and the pass goes on after its value. Regular expressions alone
-/// could check neither check digits nor contexts.
+/// The pass looks at 64 bytes at a time for the few things that every value has one of, its anchors (see `ctextscan.h`): a run of
+/// digits that is not part of a word, one of `@ : =`, four hyphens, or sixteen letters and digits in a row. Prose has next to none
+/// of them. Where one is, the detectors it can belong to look around in a window of bounded size; the first that accepts wins, and
+/// the pass goes on after its value. Regular expressions alone could check neither check digits nor contexts.
 struct Scanner {
     let text: Text
     let enabled: KindSet
     /// A name that the text is the value of, such as the attribute's key: a context for numbers that need one.
     let name: Text
+    let keys: KeyForms
     /// End of the last match: nothing before it is looked at again.
-    private(set) var floor = 0
-
-    init(_ text: Text, name: Text, enabled: KindSet) {
+    var floor = 0
+    @inline(__always)
+    init(_ text: Text, name: Text, enabled: KindSet, keys: KeyForms) {
         self.text = text
         self.name = name
         self.enabled = enabled
+        self.keys = keys
     }
 
-    /// Length of a run of token characters that may be a secret: the shortest known, a Slack token's body aside, has 20.
-    private static let tokenRunMin = 16
-    private static let blockBytes = 64
-
-    /// Bytes of a block at which something may be: a bit each.
-    private struct Triggers {
-        let all: UInt64
-        /// Those that are the sixteenth character of a token.
-        let tokens: UInt64
-    }
-
-    /// Runs that reach into a block from the ones before it.
-    private struct Carry {
-        var digits: UInt64 = 0
-        var tokens: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
-        var dashes: (UInt64, UInt64, UInt64) = (0, 0, 0)
-
-        /// Each byte where something may be: the first digit of a run, a mark, the fourth hyphen in a row, the sixteenth character
-        /// of a token.
-        @inline(__always)
-        mutating func triggers(_ masks: ctextscan_masks) -> Triggers {
-            let digitStarts = masks.digits & ~(masks.digits << 1 | digits >> 63)
-            let two = masks.tokens & (masks.tokens << 1 | tokens.0 >> 63)
-            let four = two & (two << 2 | tokens.1 >> 62)
-            let eight = four & (four << 4 | tokens.2 >> 60)
-            let sixteen = eight & (eight << 8 | tokens.3 >> 56)
-            let tokenStarts = sixteen & ~(sixteen << 1 | tokens.4 >> 63)
-            let dashTwo = masks.dashes & (masks.dashes << 1 | dashes.0 >> 63)
-            let dashFour = dashTwo & (dashTwo << 2 | dashes.1 >> 62)
-            let dashStarts = dashFour & ~(dashFour << 1 | dashes.2 >> 63)
-            digits = masks.digits
-            tokens = (masks.tokens, two, four, eight, sixteen)
-            dashes = (masks.dashes, dashTwo, dashFour)
-            return Triggers(all: digitStarts | masks.marks | tokenStarts | dashStarts, tokens: tokenStarts)
-        }
-    }
-
-    /// Calls `found` for each value, in order; they do not overlap.
+    /// Calls `found` for each value, in order; they do not overlap. To be called once.
+    /// - Parameter anchors: of the text, at the first one.
     @inline(__always)
-    mutating func scan(_ found: (Match) -> Void) {
-        if let match = leadingCredentials() { accept(match, found) }
-        var carry = Carry()
-        var offset = 0
-        while text.count - offset >= Self.blockBytes {
-            let triggers = carry.triggers(ctextscan_block(text.pointer(at: offset)))
-            if triggers.all != 0 { look(at: triggers, offset, found) }
-            offset += Self.blockBytes
+    mutating func scan(_ anchors: inout AnchorPass, _ found: (Match) -> Void) {
+        if let match = leadingCredentials() {
+            found(match)
+            floor = match.end
         }
-        guard offset < text.count else { return }
-        var last: (SIMD64<UInt8>) = SIMD64(repeating: 0)
-        withUnsafeMutableBytes(of: &last) { $0.copyMemory(from: text.bytes(offset, text.count)) }
-        let masks = withUnsafeBytes(of: &last) { bytes in
-            // The vector is 64 bytes long.
-            ctextscan_block(bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self))
+        while let anchor = anchors.next(in: text) {
+            if let match = visit(anchor.index, isToken: anchor.isToken) { found(match) }
         }
-        let triggers = carry.triggers(masks)
-        if triggers.all != 0 { look(at: triggers, offset, found) }
     }
 
-    private mutating func accept(_ match: Match, _ found: (Match) -> Void) {
-        found(match)
+    /// Has the detectors look at the anchor at `index`, which is the sixteenth character of a token when `isToken`.
+    mutating func visit(_ index: Int, isToken: Bool) -> Match? {
+        guard index >= floor, let match = match(at: index) ?? (isToken ? token(around: index) : nil), match.start >= floor,
+            match.end > index
+        else { return nil }
         floor = match.end
-    }
-
-    @inline(never)
-    private mutating func look(at triggers: Triggers, _ offset: Int, _ found: (Match) -> Void) {
-        var rest = triggers.all
-        while rest != 0 {
-            let bit = rest.trailingZeroBitCount
-            rest &= rest - 1
-            let index = offset + bit
-            guard index >= floor else { continue }
-            let isToken = triggers.tokens >> UInt64(bit) & 1 == 1
-            guard let match = match(at: index) ?? (isToken ? token(around: index) : nil), match.start >= floor, match.end > index else {
-                continue
-            }
-            accept(match, found)
-        }
+        return match
     }
 
     private func match(at index: Int) -> Match? {
@@ -128,9 +72,15 @@ struct Scanner {
             if let match = iban(at: index) ?? nino(at: index) { return match }
         }
         guard !enabled.isDisjoint(with: .numbers), numberCanStart(index) else { return nil }
-        return ipv4(at: index) ?? macAddress(at: text.run(from: index, limit: 3, ASCII.isHex)) ?? nationalNumber(at: index)
-            ?? card(at: index) ?? dateOfBirth(at: index) ?? phone(at: index)
+        if let match = ipv4(at: index) ?? macAddress(at: text.run(from: index, limit: 3, ASCII.isHex)) { return match }
+        guard text.hasDigits(Self.digitsMin, from: index, reach: Self.digitsReach) else { return dateOfBirth(at: index) }
+        return nationalNumber(at: index) ?? card(at: index) ?? dateOfBirth(at: index) ?? phone(at: index)
     }
+
+    /// A phone number has this many digits, all other numbers but addresses and dates more.
+    static let digitsMin = 7
+    /// So many digits with three separators between any two, as many as a phone number may have.
+    static let digitsReach = 25
 
     /// Whether a number may start at `index`: not inside a word, an identifier, a version or a path.
     func numberCanStart(_ index: Int) -> Bool {
@@ -157,5 +107,41 @@ struct Scanner {
     /// Whether one of `words` (small letters) stands shortly before `index`, or in the name the text is the value of.
     func hasContext(_ words: [StaticString], before index: Int, reach: Int) -> Bool {
         text.hasWord(words, before: index, reach: reach) || name.hasWord(words, before: name.count, reach: reach)
+    }
+}
+
+/// A pass over the anchors of one text.
+struct AnchorPass {
+    private var block = ctextscan_anchors()
+    /// Anchors of the block that are still to come.
+    private var rest: UInt64 = 0
+    /// Where the next block starts; 0 when there are no more.
+    private var nextBlock = 0
+
+    /// Goes to the first anchor. False, for most texts, when there is none, and nothing to be found.
+    /// - Parameter quietEnd: those before are left out, but for some of the same block.
+    @inline(__always)
+    mutating func start(in text: Text, quietEnd: Int) -> Bool {
+        nextBlock = quietEnd & ~63
+        advance(in: text)
+        return nextBlock != 0 || text[0] | 0x20 == UInt8(ascii: "b")
+    }
+
+    @inline(__always)
+    private mutating func advance(in text: Text) {
+        nextBlock = ctextscan_next(text.start, text.count, nextBlock, false, &block)
+        rest = nextBlock == 0 ? 0 : block.all
+    }
+
+    /// Where the next anchor is, and whether it is the sixteenth character of a token.
+    @inline(__always)
+    mutating func next(in text: Text) -> (index: Int, isToken: Bool)? {
+        while rest == 0 {
+            if nextBlock == 0 { return nil }
+            advance(in: text)
+        }
+        let bit = UInt64(rest.trailingZeroBitCount)
+        rest &= rest &- 1
+        return (block.offset &+ Int(bit), block.tokens &>> bit & 1 == 1)
     }
 }

@@ -1,91 +1,23 @@
 /// Keys and tokens that are known by their form.
 extension Scanner {
-    /// How a provider's keys look: a prefix, then so many characters of a class.
-    struct KeyForm: Sendable {
-        enum Alphabet: Sendable { case upper, alphanumeric, word, token, tokenAndDots }
-
-        let prefix: StaticString
-        let alphabet: Alphabet
-        let lengths: ClosedRange<Int>
-
-        init(_ prefix: StaticString, _ alphabet: Alphabet, _ lengths: ClosedRange<Int>) {
-            self.prefix = prefix
-            self.alphabet = alphabet
-            self.lengths = lengths
-        }
-
-        @inline(__always)
-        func accepts(_ byte: UInt8) -> Bool {
-            switch alphabet {
-            case .upper: ASCII.isUpper(byte) || ASCII.isDigit(byte)
-            case .alphanumeric: ASCII.isAlphanumeric(byte)
-            case .word: ASCII.isWord(byte)
-            case .token: ASCII.isToken(byte)
-            case .tokenAndDots: ASCII.isToken(byte) || byte == UInt8(ascii: ".")
-            }
-        }
-    }
-
     /// Longest key looked at; longer ones are redacted up to here and then, as the rest of a run, to its end.
     static var keyBytesMax: Int { 4096 }
-
-    /// From the providers' documentation. Lengths leave room for growth.
-    static let keyForms: [KeyForm] = allForms.sorted { $0.prefix.utf8Start[0] < $1.prefix.utf8Start[0] }
-    private static let formIndex = FormIndex(keyForms)
-
-    /// Where the forms that start with a byte are in `keyForms`.
-    private struct FormIndex: Sendable {
-        private let starts: [UInt8]
-
-        init(_ forms: [KeyForm]) {
-            starts = (0...256).map { byte in UInt8(forms.count { Int($0.prefix.utf8Start[0]) < byte }) }
-        }
-
-        func range(of byte: UInt8) -> Range<Int> { Int(starts[Int(byte)])..<Int(starts[Int(byte) + 1]) }
-    }
-
-    private static let allForms: [KeyForm] = [
-        // AWS access key ids
-        KeyForm("AKIA", .upper, 16...16), KeyForm("ASIA", .upper, 16...16), KeyForm("ABIA", .upper, 16...16),
-        KeyForm("ACCA", .upper, 16...16),
-        // GitHub, GitLab
-        KeyForm("ghp_", .alphanumeric, 36...255), KeyForm("gho_", .alphanumeric, 36...255), KeyForm("ghu_", .alphanumeric, 36...255),
-        KeyForm("ghs_", .tokenAndDots, 36...1024), KeyForm("ghr_", .alphanumeric, 36...255), KeyForm("github_pat_", .word, 22...255),
-        KeyForm("glpat-", .tokenAndDots, 20...300), KeyForm("gldt-", .token, 20...300), KeyForm("glrt-", .tokenAndDots, 20...300),
-        KeyForm("glptt-", .token, 20...300), KeyForm("glcbt-", .token, 20...300), KeyForm("glsoat-", .token, 20...300),
-        // Slack
-        KeyForm("xoxb-", .token, 10...255), KeyForm("xoxp-", .token, 10...255), KeyForm("xoxa-", .token, 10...255),
-        KeyForm("xoxr-", .token, 10...255), KeyForm("xoxs-", .token, 10...255), KeyForm("xoxe-", .token, 10...255),
-        KeyForm("xoxe.xoxp-", .token, 10...255), KeyForm("xapp-", .token, 10...255),
-        // Stripe
-        KeyForm("sk_live_", .alphanumeric, 16...255), KeyForm("sk_test_", .alphanumeric, 16...255),
-        KeyForm("rk_live_", .alphanumeric, 16...255), KeyForm("rk_test_", .alphanumeric, 16...255),
-        KeyForm("whsec_", .alphanumeric, 16...255),
-        // OpenAI, Anthropic and others whose keys start like theirs
-        KeyForm("sk-ant-", .token, 20...255), KeyForm("sk-proj-", .token, 20...255), KeyForm("sk-svcacct-", .token, 20...255),
-        KeyForm("sk-admin-", .token, 20...255), KeyForm("sk-", .token, 20...255), KeyForm("sess-", .alphanumeric, 40...255),
-        // Google
-        KeyForm("AIza", .token, 35...35), KeyForm("GOCSPX-", .token, 28...28), KeyForm("ya29.", .token, 20...1024),
-        // Hugging Face, npm, PyPI, SendGrid
-        KeyForm("hf_", .alphanumeric, 30...64), KeyForm("npm_", .alphanumeric, 36...36), KeyForm("pypi-", .token, 50...512),
-        KeyForm("SG.", .tokenAndDots, 60...80),
-        // Groq, xAI, Replicate, LangSmith, DigitalOcean, Shopify, Telegram-like forms are left to custom rules
-        KeyForm("gsk_", .alphanumeric, 40...128), KeyForm("xai-", .alphanumeric, 40...128), KeyForm("r8_", .alphanumeric, 37...37),
-        KeyForm("lsv2_", .word, 32...128), KeyForm("dop_v1_", .alphanumeric, 64...64), KeyForm("shpat_", .alphanumeric, 32...32),
-    ]
+    /// Length of a run of token characters that may be a secret: the shortest known, a Slack token's body aside, has 20.
+    private static var tokenRunMin: Int { 16 }
 
     /// A key in the run of token characters around `index`, which has at least sixteen before it.
     func token(around index: Int) -> Match? {
-        let start = max(floor, text.runStart(before: index, limit: Self.keyBytesMax, ASCII.isToken))
-        let end = text.run(from: index, limit: Self.keyBytesMax, ASCII.isToken)
-        guard end - start >= 16 else { return nil }
-        if enabled.has(.secrets), let match = secret(start, end) { return match }
+        let runStart = text.tokenStart(before: index, limit: Self.keyBytesMax)
+        let start = max(floor, runStart)
+        let end = text.tokenEnd(from: index, limit: Self.keyBytesMax)
+        guard end - start >= Self.tokenRunMin else { return nil }
+        if enabled.has(.secrets), let match = secret(start, end, runStart) { return match }
         if enabled.has(.cryptoWallet), let match = wallet(start, end) { return match }
         if enabled.has(.macAddress), end - start == 17 { return macAddress(at: start + 2) }
         return nil
     }
 
-    private func secret(_ start: Int, _ end: Int) -> Match? {
+    private func secret(_ start: Int, _ end: Int, _ runStart: Int) -> Match? {
         switch text[start - 1] {
         case UInt8(ascii: "."): if let match = dottedKey(start) { return match }
         case 0x20: if let match = bearer(start, end) { return match }
@@ -93,10 +25,17 @@ extension Scanner {
         default: break
         }
         if text[end] == UInt8(ascii: "."), let match = webToken(start, end) { return match }
-        var position = start
+        if let stop = key(at: start) { return Match(.secrets, start, stop) }
+        // Of an escape whose backslash stands before the run, only the first or the first five characters belong to the run.
+        if text[runStart - 1] == UInt8(ascii: "\\") {
+            for position in runStart + 1..<min(runStart + 6, end) where position > start && isKeyBoundary(position) {
+                if let stop = key(at: position) { return Match(.secrets, position, stop) }
+            }
+        }
+        var position = text.joint(from: start, to: end) + 1
         while position < end {
-            if position == start || isKeyBoundary(position), let stop = key(at: position) { return Match(.secrets, position, stop) }
-            position += 1
+            if let stop = key(at: position) { return Match(.secrets, position, stop) }
+            position = text.joint(from: position, to: end) + 1
         }
         return nil
     }
@@ -109,8 +48,10 @@ extension Scanner {
 
     /// End of the key of a known form that starts at `index`.
     private func key(at index: Int) -> Int? {
-        let second = text[index + 1]
-        for form in Self.keyForms[Self.formIndex.range(of: text[index])] where form.prefix.utf8Start[1] == second {
+        var candidates = keys.candidates(text[index], text[index + 1], text[index + 2])
+        while candidates != 0 {
+            let form = keys[candidates.trailingZeroBitCount]
+            candidates &= candidates &- 1
             guard text.has(form.prefix, at: index) else { continue }
             let body = index + form.prefix.utf8CodeUnitCount
             var end = text.run(from: body, limit: form.lengths.upperBound) { form.accepts($0) }
@@ -140,9 +81,9 @@ extension Scanner {
         var position = start
         while position < end, !text.has("eyJ", at: position) || position > start && !isKeyBoundary(position) { position += 1 }
         guard position < end else { return nil }
-        var stop = text.run(from: end + 1, limit: Self.keyBytesMax, ASCII.isToken)
+        var stop = text.tokenEnd(from: end + 1, limit: Self.keyBytesMax)
         guard stop - end > 8 else { return nil }
-        if text[stop] == UInt8(ascii: ".") { stop = text.run(from: stop + 1, limit: Self.keyBytesMax, ASCII.isToken) }
+        if text[stop] == UInt8(ascii: ".") { stop = text.tokenEnd(from: stop + 1, limit: Self.keyBytesMax) }
         return Match(.secrets, position, stop)
     }
 

@@ -1,3 +1,4 @@
+import CTextScan
 import OTLPWire
 
 /// Bytes that detectors look around in: what lies outside reads as 0, which no detector accepts, so no index can trap.
@@ -18,9 +19,9 @@ struct Text {
         UInt(bitPattern: index) < UInt(bitPattern: count) ? base[index] : 0
     }
 
-    /// `index` must be inside.
+    /// Of the first byte; not to be read when there is none.
     @inline(__always)
-    func pointer(at index: Int) -> UnsafePointer<UInt8> { base + index }
+    var start: UnsafePointer<UInt8> { base }
 
     func bytes(_ start: Int, _ end: Int) -> WireBytes {
         WireBytes(rebasing: WireBytes(start: base, count: count)[start..<end])
@@ -33,6 +34,32 @@ struct Text {
         let stop = limit < count - start ? start + limit : count
         while end < stop, accepts(self[end]) { end += 1 }
         return end
+    }
+
+    /// Whether `count` of the `reach` bytes from `start` on are digits.
+    func hasDigits(_ count: Int, from start: Int, reach: Int) -> Bool {
+        var missing = count
+        for index in start..<min(start + reach, self.count) where ASCII.isDigit(base[index]) {
+            missing -= 1
+            if missing == 0 { return true }
+        }
+        return false
+    }
+
+    /// Offset after the run of letters, digits, underscores and hyphens from `start` on, at most `limit` of them.
+    func tokenEnd(from start: Int, limit: Int) -> Int {
+        guard start < count else { return start }
+        return start + ctextscan_tokens(base + start, min(limit, count - start))
+    }
+
+    /// Offset of the first byte of the run of them before `end`, at most `limit` of them.
+    func tokenStart(before end: Int, limit: Int) -> Int {
+        end - ctextscan_tokens_before(base + end, min(limit, end))
+    }
+
+    /// Offset of the first hyphen or underscore in `start..<end`, or `end`.
+    func joint(from start: Int, to end: Int) -> Int {
+        start < end ? start + ctextscan_either(base + start, end - start, UInt8(ascii: "-"), UInt8(ascii: "_")) : end
     }
 
     /// Offset of the first byte of the run before `end` that `accepts`, at most `limit` of them.

@@ -1,5 +1,4 @@
 import Logging
-import OTLPWire
 import Pipeline
 import SelfTelemetry
 
@@ -9,22 +8,21 @@ import SelfTelemetry
 /// comes out the same; without `hash_key` hashes differ from process to process. Requests that were redacted in the same way before
 /// they were logged (`RequestRedactor`) are passed on: doing it twice would hash hashes.
 public final class PIIRedactionProcessor: Consumer, Component {
-    public let id: String
-    private let pool: RedactorPool
-    private let digest: UInt64
-    private let next: any Consumer<SpanBatch>
+    private let stage: EditingProcessor<SpanRedactor>
 
     public init(id: String, config: PIIRedactionConfig, next: any Consumer<SpanBatch>, registry: MetricRegistry, logger: Logger) {
-        self.id = id
-        self.next = next
-        digest = config.digest
         let redactor = config.redactor()
         let metrics = PIIRedactionMetrics(registry: registry, processor: id, kinds: redactor.kindNames)
-        pool = RedactorPool(config, redactor, metrics)
+        let digest = config.digest
+        stage = EditingProcessor(id: id, next: next, refused: metrics.refused, isDone: { $0.rewrittenBy == digest }) {
+            SpanRedactor(config, redactor, metrics)
+        }
         if config.usesRandomKey {
             logger.warning("no hash_key: hashes are made with a random key, and differ from those of other processes and after a restart")
         }
     }
+
+    public var id: String { stage.id }
 
     public func start() async throws {}
 
@@ -32,17 +30,7 @@ public final class PIIRedactionProcessor: Consumer, Component {
 
     public var health: ComponentHealth { .ok }
 
-    public var admission: Outcome { next.admission }
+    public var admission: Outcome { stage.admission }
 
-    public func consume(_ batch: SpanBatch) -> Outcome {
-        var batch = batch
-        let changed: Int
-        do throws(EditError) {
-            changed = try pool.redact(batch.slices.lazy.filter { [digest] in $0.batch.rewrittenBy != digest }, for: self)
-        } catch {
-            return .permanent(.tooLarge)
-        }
-        if changed > 0 { batch.recountBytes() }
-        return next.consume(batch)
-    }
+    public func consume(_ batch: SpanBatch) -> Outcome { stage.consume(batch) }
 }

@@ -13,10 +13,10 @@ public final class RedactionPreview {
 
     /// Rewrites the batch. Findings come resource by resource, then span by span.
     public func redact(_ batch: TraceBatch) throws(EditError) -> [RedactionFinding] {
-        let worker = SpanRedactor(config, redactor)
+        let worker = SpanRedactor(config, redactor, nil)
         let observer = RedactionObserver()
         worker.observer = observer
-        try worker.redact(SpanSlice(batch), for: self)
+        try worker.edit(SpanSlice(batch), for: self)
         return observer.findings
     }
 }

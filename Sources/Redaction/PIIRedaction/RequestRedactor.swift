@@ -9,7 +9,7 @@ import SelfTelemetry
 public final class RequestRedactor: RequestRewriter {
     public let digest: UInt64
     public let variesByProcess: Bool
-    private let pool: RedactorPool
+    private let pool: EditorPool<SpanRedactor>
 
     /// - Parameter processor: its id, for the metrics, which are the processor's.
     public init(processor: String, config: PIIRedactionConfig, registry: MetricRegistry) {
@@ -17,11 +17,11 @@ public final class RequestRedactor: RequestRewriter {
         variesByProcess = config.usesRandomKey
         let redactor = config.redactor()
         let metrics = PIIRedactionMetrics(registry: registry, processor: processor, kinds: redactor.kindNames)
-        pool = RedactorPool(config, redactor, metrics)
+        pool = EditorPool(refused: metrics.refused) { SpanRedactor(config, redactor, metrics) }
     }
 
     public func rewrite(_ batch: TraceBatch) throws(EditError) {
-        _ = try pool.redact(CollectionOfOne(SpanSlice(batch)), for: self)
+        _ = try pool.edit(CollectionOfOne(SpanSlice(batch)), for: self)
     }
 
     /// The digits of every hash, and of what looks like one: that is the same each time the request is sent.

@@ -1,15 +1,16 @@
 import OTLPWire
-import Pipeline
 
 /// Redacts spans in place, everywhere the configuration says. Used by one thread at a time.
-final class SpanRedactor {
+final class SpanRedactor: SpanEditor {
     private let fields: FieldPaths
     private let places: Set<PIIRedactionConfig.Place>
     private let scansAttributes: Bool
     private let scansEvents: Bool
     private let summary: Bool
-    let values: ValueRedactor
-    private(set) var spansChanged = 0
+    private let values: ValueRedactor
+    /// Nil for dry runs.
+    private let metrics: PIIRedactionMetrics?
+    private var spansChanged = 0
     private var attributes = OutputBuffer()
     private var parts = OutputBuffer()
 
@@ -17,20 +18,29 @@ final class SpanRedactor {
     private static let countKey: StaticString = "redaction.count"
     private static let kindsKey: StaticString = "redaction.kinds"
 
-    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor) {
+    let editsResources: Bool
+    let editsScopes = false
+    let editsSpans = true
+
+    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor, _ metrics: PIIRedactionMetrics?) {
         fields = config.fields
         places = config.places
         scansAttributes = config.places.contains(.attributes)
         scansEvents = config.places.contains(.events)
         summary = config.summary
+        editsResources = config.places.contains(.resource) || !config.fields.resource.isEmpty
         values = ValueRedactor(redactor)
+        self.metrics = metrics
     }
 
-    func reset() {
+    func finish() -> Bool {
+        let isChanged = values.counts.contains { $0 > 0 }
+        if isChanged { metrics?.add(values: values.counts, spans: spansChanged) }
         values.reset()
         spansChanged = 0
         attributes.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
         parts.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
+        return isChanged
     }
 
     /// Told of each value found: for dry runs.
@@ -39,28 +49,11 @@ final class SpanRedactor {
         set { values.observer = newValue }
     }
 
-    /// Redacts a request's spans, and its resources unless that was done when another part of it passed `stage`.
-    func redact(_ slice: SpanSlice, for stage: AnyObject) throws(EditError) {
-        try slice.batch.edit { editor throws(EditError) in
-            if readsResources, editor.isFirstTime(for: stage) {
-                var last: UnsafeRawPointer?
-                for index in 0..<slice.batch.spanCount {
-                    let resource = slice.batch[index].resource
-                    // A request's spans come resource by resource.
-                    if resource.identity == last { continue }
-                    last = resource.identity
-                    try redact(resource, editor)
-                }
-            }
-            try slice.forEach { reference throws(EditError) in try redact(reference.span, editor) }
-        }
-    }
-
     // MARK: Resources
 
-    private var readsResources: Bool { places.contains(.resource) || !fields.resource.isEmpty }
+    func edit(_ scope: ScopeView, of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {}
 
-    private func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+    func edit(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
         observer?.beginResource()
         observer?.begin("resource.attributes")
         attributes.truncate(to: 0)
@@ -74,7 +67,7 @@ final class SpanRedactor {
 
     // MARK: Spans
 
-    private func redact(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
+    func edit(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         values.startSpan()
         observer?.beginSpan()
         observer?.begin("span.attributes")

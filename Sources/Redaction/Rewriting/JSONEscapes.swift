@@ -49,7 +49,7 @@ enum JSONEscapes {
     @inline(__always)
     private static func plainEnd(_ raw: WireBytes, from start: Int) -> Int {
         guard let base = raw.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
-        return start + ctextscan_quote_or_backslash(base + start, raw.count - start)
+        return start + ctextscan_either(base + start, raw.count - start, UInt8(ascii: "\\"), UInt8(ascii: "\\"))
     }
 
     /// Appends what `raw`, the inside of a string, stands for. False when an escape is malformed.

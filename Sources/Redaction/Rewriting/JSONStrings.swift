@@ -10,45 +10,57 @@ struct JSONStrings {
     private let redactor: TextRedactor
     private let scratch: RedactionScratch
     private let depth: Int
+    /// No string or number that ends up to here holds a value.
+    private let quietEnd: Int
     private var position = 0
     private var nesting = Nesting()
     /// Name of the member whose value comes next.
     private var name = WireBytes(start: nil, count: 0)
 
-    /// Which of the open brackets are objects: a bit each.
+    /// Which of the open brackets are objects: a bit each, the innermost lowest. Full words go to the scratch.
     private struct Nesting {
         /// Deeper texts are searched as plain ones.
         static let levelsMax = 4096
-        private var words = InlineArray<64, UInt64>(repeating: 0)
+        private var word: UInt64 = 0
         private(set) var count = 0
 
-        var isObject: Bool { count > 0 && words[(count - 1) / 64] >> UInt64((count - 1) % 64) & 1 == 1 }
+        @inline(__always)
+        var isObject: Bool { word & 1 == 1 && count > 0 }
 
-        mutating func push(isObject: Bool) -> Bool {
+        @inline(__always)
+        mutating func push(isObject: Bool, _ scratch: RedactionScratch) -> Bool {
             guard count < Self.levelsMax else { return false }
-            let bit = UInt64(1) << UInt64(count % 64)
-            if isObject { words[count / 64] |= bit } else { words[count / 64] &= ~bit }
+            if count > 0, count & 63 == 0 { scratch.nesting.append(word) }
+            word = word << 1 | (isObject ? 1 : 0)
             count += 1
             return true
         }
 
-        mutating func pop() { count -= 1 }
+        @inline(__always)
+        mutating func pop(_ scratch: RedactionScratch) {
+            word >>= 1
+            count -= 1
+            if count > 0, count & 63 == 0 { word = scratch.nesting.popLast() ?? 0 }
+        }
     }
 
-    init(_ text: WireBytes, redactor: TextRedactor, scratch: RedactionScratch, depth: Int) {
+    init(_ text: WireBytes, redactor: TextRedactor, scratch: RedactionScratch, depth: Int, quietEnd: Int) {
         self.text = text
         self.redactor = redactor
         self.scratch = scratch
         self.depth = depth
+        self.quietEnd = quietEnd
     }
 
     /// Whether it is worth trying: `{` or `[` first, its counterpart last, white space aside.
+    @inline(__always)
     static func isPossible(_ text: WireBytes) -> Bool {
-        guard let first = text.first(where: { !ASCII.isSpace($0) }), first == UInt8(ascii: "{") || first == UInt8(ascii: "[") else {
-            return false
-        }
-        guard let last = text.last(where: { !ASCII.isSpace($0) }) else { return false }
-        return last == first + 2
+        var start = 0
+        while start < text.count, ASCII.isSpace(text[start]) { start += 1 }
+        guard start < text.count, text[start] == UInt8(ascii: "{") || text[start] == UInt8(ascii: "[") else { return false }
+        var end = text.count
+        while ASCII.isSpace(text[end - 1]) { end -= 1 }
+        return text[end - 1] == text[start] + 2
     }
 
     /// Adds edits for all values; false when the text is not JSON, then those added are to be taken back.
@@ -74,10 +86,10 @@ struct JSONStrings {
                 expectsValue = true
             case UInt8(ascii: "}"):
                 guard nesting.isObject else { return false }
-                nesting.pop()
+                nesting.pop(scratch)
             case UInt8(ascii: "]"):
                 guard !nesting.isObject else { return false }
-                nesting.pop()
+                nesting.pop(scratch)
             default: return false
             }
         }
@@ -90,21 +102,21 @@ struct JSONStrings {
         switch text[position] {
         case UInt8(ascii: "{"):
             position += 1
-            guard nesting.push(isObject: true) else { return .malformed }
+            guard nesting.push(isObject: true, scratch) else { return .malformed }
             skipSpace()
             if position < text.count, text[position] == UInt8(ascii: "}") {
                 position += 1
-                nesting.pop()
+                nesting.pop(scratch)
                 return .complete
             }
             return member() ? .opened : .malformed
         case UInt8(ascii: "["):
             position += 1
-            guard nesting.push(isObject: false) else { return .malformed }
+            guard nesting.push(isObject: false, scratch) else { return .malformed }
             skipSpace()
             if position < text.count, text[position] == UInt8(ascii: "]") {
                 position += 1
-                nesting.pop()
+                nesting.pop(scratch)
                 return .complete
             }
             return .opened
@@ -134,7 +146,7 @@ struct JSONStrings {
         var hasEscapes = false
         position = start
         while true {
-            position += ctextscan_quote_or_backslash(base + position, text.count - position)
+            position += ctextscan_either(base + position, text.count - position, UInt8(ascii: "\""), UInt8(ascii: "\\"))
             guard position < text.count else { return nil }
             if text[position] == UInt8(ascii: "\"") {
                 position += 1
@@ -160,7 +172,7 @@ struct JSONStrings {
         let bytes = WireBytes(rebasing: text[start..<position])
         if digits == 0 { return bytes.matches("true") || bytes.matches("false") || bytes.matches("null") }
         // Only digits can be a card's or another number's.
-        if digits == bytes.count, digits >= 9 { redactor.collectNumber(bytes, name: name, at: start, scratch) }
+        if digits == bytes.count, digits >= 9, position > quietEnd { redactor.collectNumber(bytes, name: name, at: start, scratch) }
         return ASCII.isDigit(bytes[0]) || (bytes[0] == UInt8(ascii: "-") && bytes.count > 1 && ASCII.isDigit(bytes[1]))
     }
 
@@ -170,10 +182,12 @@ struct JSONStrings {
 
     /// Searches a string value; false when its escapes are malformed.
     private func search(_ string: (contents: Range<Int>, hasEscapes: Bool)) -> Bool {
+        // Escapes are to be seen through to the end: a malformed one makes the text none of JSON.
+        if string.contents.upperBound <= quietEnd, !string.hasEscapes { return true }
         let raw = WireBytes(rebasing: text[string.contents])
         let mark = scratch.edits.count
         guard string.hasEscapes else {
-            redactor.collect(raw, name: name, depth: depth + 1, scratch)
+            redactor.collect(raw, name: name, depth: depth + 1, quietEnd: max(0, quietEnd - string.contents.lowerBound), scratch)
             for index in mark..<scratch.edits.count {
                 scratch.edits[index].start += string.contents.lowerBound
                 scratch.edits[index].end += string.contents.lowerBound

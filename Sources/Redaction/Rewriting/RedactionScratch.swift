@@ -1,4 +1,3 @@
-import Crypto
 import OTLPWire
 
 /// Working memory for rewriting texts, used by one thread at a time and kept from text to text.
@@ -22,7 +21,8 @@ public final class RedactionScratch {
     /// are a tenth of the time of a short text.
     @exclusivity(unchecked) var edits: [Edit] = []
     @exclusivity(unchecked) var replacements = OutputBuffer()
-    let workspace = KeyedHash.Workspace()
+    /// Open brackets of JSON nested deeper than 64 levels: a bit each.
+    @exclusivity(unchecked) var nesting: [UInt64] = []
     /// Unescaped strings, a buffer for each level of JSON in JSON.
     @exclusivity(unchecked) private var unescaped: [Level] = []
 

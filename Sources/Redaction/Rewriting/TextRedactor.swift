@@ -12,8 +12,10 @@ public final class TextRedactor: Sendable {
     /// By index of `kindNames`.
     let strategies: [Strategy]
     private let customs: [CustomDetector]
+    private let hasCustoms: Bool
     private let allow: AllowList
     private let key: KeyedHash
+    private let keyForms = KeyForms.shared
     /// Index of `field` among the kinds: values that are sensitive for where they stand.
     public let fieldKind: Int
 
@@ -36,6 +38,7 @@ public final class TextRedactor: Sendable {
     ) {
         enabled = detect
         self.customs = customs
+        hasCustoms = !customs.isEmpty
         self.allow = allow
         self.key = key
         let builtIn = Kind.allCases.map { $0.isCredential ? .replace : strategies[$0] ?? strategy }
@@ -48,7 +51,7 @@ public final class TextRedactor: Sendable {
     /// - Parameter name: of what `text` is the value, such as an attribute's key: a context for numbers that need one.
     public func search(_ text: WireBytes, name: WireBytes, _ scratch: RedactionScratch) -> Bool {
         scratch.begin()
-        guard text.count >= Self.valueBytesMin || !customs.isEmpty else { return false }
+        guard text.count >= Self.valueBytesMin || hasCustoms else { return false }
         collect(text, name: name, depth: 0, scratch)
         return !scratch.edits.isEmpty
     }
@@ -61,25 +64,51 @@ public final class TextRedactor: Sendable {
     }
 
     /// Adds the edits for `text`, in its own offsets.
-    func collect(_ text: WireBytes, name: WireBytes, depth: Int, _ scratch: RedactionScratch) {
+    /// - Parameter quietEnd: up to here nothing is to be found.
+    @inline(__always)
+    func collect(_ text: WireBytes, name: WireBytes, depth: Int, quietEnd: Int = 0, _ scratch: RedactionScratch) {
         if depth < Self.nestedJSONMax, JSONStrings.isPossible(text) {
-            let mark = scratch.edits.count
-            var strings = JSONStrings(text, redactor: self, scratch: scratch, depth: depth)
-            if strings.collect() { return }
-            // It only looked like JSON.
-            scratch.edits.removeSubrange(mark...)
+            collectJSON(text, name: name, depth: depth, scratch)
+        } else {
+            collectPlain(text, name: name, quietEnd: quietEnd, scratch)
         }
+    }
+
+    @inline(never)
+    private func collectJSON(_ text: WireBytes, name: WireBytes, depth: Int, _ scratch: RedactionScratch) {
+        // The user's patterns may match anything.
+        let suspicion = hasCustoms ? 0 : scanner(text, name).firstSuspicion()
+        guard let suspicion else { return }
+        let mark = scratch.edits.count
+        let nestingMark = scratch.nesting.count
+        var strings = JSONStrings(text, redactor: self, scratch: scratch, depth: depth, quietEnd: suspicion)
+        if strings.collect() { return }
+        // It only looked like JSON.
+        scratch.edits.removeSubrange(mark...)
+        scratch.nesting.removeSubrange(nestingMark...)
         collectPlain(text, name: name, scratch)
     }
 
-    private func collectPlain(_ text: WireBytes, name: WireBytes, _ scratch: RedactionScratch) {
+    @inline(__always)
+    private func scanner(_ text: WireBytes, _ name: WireBytes) -> Scanner {
+        Scanner(Text(text), name: Text(name), enabled: enabled, keys: keyForms)
+    }
+
+    @inline(__always)
+    private func collectPlain(_ text: WireBytes, name: WireBytes, quietEnd: Int = 0, _ scratch: RedactionScratch) {
+        var anchors = AnchorPass()
+        if anchors.start(in: Text(text), quietEnd: quietEnd) || hasCustoms { collectMatches(&anchors, text, name, scratch) }
+    }
+
+    @inline(never)
+    private func collectMatches(_ anchors: inout AnchorPass, _ text: WireBytes, _ name: WireBytes, _ scratch: RedactionScratch) {
         let mark = scratch.edits.count
-        var scanner = Scanner(Text(text), name: Text(name), enabled: enabled)
-        scanner.scan { match in
+        var scanner = scanner(text, name)
+        scanner.scan(&anchors) { match in
             let index = match.kind.index
             add(text, match.start, match.end, kind: index, strategy: strategies[index], isEmail: match.kind == .email, scratch)
         }
-        if !customs.isEmpty { collectCustoms(text, from: mark, scratch) }
+        if hasCustoms { collectCustoms(text, from: mark, scratch) }
     }
 
     /// The whole of a JSON number; its replacement is a JSON string.
@@ -152,12 +181,9 @@ public final class TextRedactor: Sendable {
         switch strategy {
         case .hash:
             scratch.replacements.append(Self.hashPrefix)
-            var rest = key.prefix64(value, scratch.workspace)
-            for _ in 0..<Self.hashDigits {
-                let digit = UInt8(truncatingIfNeeded: rest >> 60)
-                scratch.replacements.append(digit < 10 ? 48 + digit : 87 + digit)
-                rest <<= 4
-            }
+            let hash = key.prefix64(value)
+            scratch.replacements.appendBigEndian(Self.hexDigits(UInt32(truncatingIfNeeded: hash >> 32)))
+            scratch.replacements.appendBigEndian(Self.hexDigits(UInt32(truncatingIfNeeded: hash)))
         case .mask: writeMask(value, keeping: 0, scratch)
         case .partial: writeMask(value, keeping: 4, scratch)
         case .remove: break
@@ -170,6 +196,17 @@ public final class TextRedactor: Sendable {
                 customs[kind - Kind.allCases.count].placeholder.withUnsafeBytes { scratch.replacements.append($0) }
             }
         }
+    }
+
+    /// The eight digits of a number, the first one highest.
+    private static func hexDigits(_ number: UInt32) -> UInt64 {
+        var digits = UInt64(number)
+        digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits << 4) & 0x0F0F_0F0F_0F0F_0F0F
+        // 1 in each byte whose digit is a letter, which stand 39 further than the bytes after 9.
+        let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return digits + 0x3030_3030_3030_3030 + letters * 39
     }
 
     /// A `*` for each character but the last `keeping`; all are masked when that would leave half of the value or more.
