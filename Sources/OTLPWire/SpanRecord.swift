@@ -258,15 +258,17 @@ extension SpanRecord {
         attributeCount = count
     }
 
-    /// Puts another name, status and events in place. They are copied into the arena, with the parts that stay; on failure
+    /// Puts another name, status, events and links in place. They are copied into the arena, with the parts that stay; on failure
     /// nothing is changed.
     /// - Parameters:
     ///   - status: encoded `Status`.
     ///   - event: the encoded `Event` by index; as many as before.
+    ///   - link: the encoded `Link` by index; nil leaves them as they are.
     mutating func setParts(
-        name: WireBytes, status: WireBytes, event: (Int) -> WireBytes, arena: MessageArena
+        name: WireBytes, status: WireBytes, event: (Int) -> WireBytes, link: ((Int) -> WireBytes)?, arena: MessageArena
     ) throws(EditError) {
-        let parts = [traceState, name, status] + (0..<Int(eventCount)).map(event) + (0..<Int(linkCount)).map { link(at: $0) }
+        let parts =
+            [traceState, name, status] + (0..<Int(eventCount)).map(event) + (0..<Int(linkCount)).map { link?($0) ?? self.link(at: $0) }
         let bytes = parts.reduce(0) { $0 + $1.count }
         guard bytes <= UInt32.max else { throw .arenaExhausted }
         guard let block = arena.allocate(bytes), let index = arena.allocate(Slice.self, count: parts.count - 3) else {

@@ -133,7 +133,8 @@ public struct EventView {
 }
 
 public struct LinkView {
-    private let encoded: WireBytes
+    /// The encoded `Link` message.
+    public let encoded: WireBytes
     /// As sent, of any length: a link's ids are kept even when they are invalid.
     public private(set) var traceID = WireBytes(start: nil, count: 0)
     public private(set) var spanID = WireBytes(start: nil, count: 0)

@@ -72,11 +72,17 @@ public final class TraceBatch: @unchecked Sendable {
     let account: (any ByteAccount)?
     /// Stages that have changed what all spans share.
     let edits = Mutex(EditState())
+    /// The envelope as protobuf-c unpacked it, in the arena.
+    private let request: UnsafePointer<Otlp__ExportTraceServiceRequest>
     /// The batch whose bytes this one's records point at, where it does not have them itself.
     private let origin: TraceBatch?
 
-    private init(arena: MessageArena, index: SpanIndex, receivedUnixNano: UInt64, account: (any ByteAccount)?) {
+    private init(
+        arena: MessageArena, request: UnsafePointer<Otlp__ExportTraceServiceRequest>, index: SpanIndex, receivedUnixNano: UInt64,
+        account: (any ByteAccount)?
+    ) {
         self.arena = arena
+        self.request = request
         self.receivedUnixNano = receivedUnixNano
         self.account = account
         origin = nil
@@ -92,6 +98,7 @@ public final class TraceBatch: @unchecked Sendable {
         self.arena = arena
         self.spans = spans
         self.origin = origin
+        request = origin.request
         account = origin.account
         receivedUnixNano = origin.receivedUnixNano
         spanCount = origin.spanCount
@@ -124,11 +131,20 @@ public final class TraceBatch: @unchecked Sendable {
         guard let request else { throw arena.isExhausted ? .expandsTooMuch : .malformed }
         let index = try SpanIndex(of: request, arena: arena, limits: limits)
         arena.raiseCapacity(by: limits.changeCapacity(forRequestBytes: bytes.count))
-        return TraceBatch(arena: arena, index: index, receivedUnixNano: receivedUnixNano, account: account)
+        return TraceBatch(arena: arena, request: request, index: index, receivedUnixNano: receivedUnixNano, account: account)
     }
 }
 
 extension TraceBatch {
+    /// Calls `body` with the schema URL of each resource entry without spans: what tells a replay's requests from those before it.
+    func forEachSchemaURLWithoutSpans(_ body: (WireBytes) -> Void) {
+        for index in 0..<request.pointee.n_resource_spans {
+            guard let resource = request.pointee.resource_spans[index], resource.pointee.schema_url.len > 0 else { continue }
+            let hasSpans = (0..<resource.pointee.n_scope_spans).contains { (resource.pointee.scope_spans[$0]?.pointee.n_spans ?? 0) > 0 }
+            if !hasSpans { body(WireBytes(resource.pointee.schema_url)) }
+        }
+    }
+
     /// Flat index of the valid spans, built in the one pass that checks them.
     private struct SpanIndex {
         let spans: UnsafeMutablePointer<SpanRecord>

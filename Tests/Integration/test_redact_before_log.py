@@ -113,6 +113,16 @@ def test_a_request_that_comes_again_is_stored_once_also_after_a_restart(sqlite, 
     assert count(sqlite) == 11
 
 
+def test_requests_that_differ_in_their_mark_alone_are_two(sqlite, start, wal):
+    """As `collector replay` marks what it sends, so that rows that were refused after an earlier replay are taken."""
+    daemon = start(sqlite, **redacting(wal))
+    raw = one().SerializeToString()
+    for mark in (b"urn:1", b"urn:2", b"urn:2"):
+        assert http_export(daemon.ports.http, raw + b"\x0a\x07\x1a\x05" + mark).status == 200
+    assert daemon.metric("collector_wal_repeated_requests") == 1
+    wait_until(lambda: count(sqlite) == 2, what="two rows")
+
+
 def test_records_that_came_before_the_key_was_set_are_redacted_when_they_are_replayed(sqlite, start, wal):
     first = start(sqlite, **redacting(wal, False), **HOLD)
     assert http_export(first.ports.http, one()).status == 200

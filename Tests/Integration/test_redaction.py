@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from clients import grpc_export
-from daemon import run_cli, wait_until
-from stores import count
+from daemon import fetch, run_cli, wait_until
+from stores import count, rows
 
 import otlp
 
@@ -30,7 +30,7 @@ def corpus(seed, size):
 def spans_with(texts):
     """Each text in another place of a span."""
     for number, text in enumerate(texts):
-        place = number % 6
+        place = number % 8
         if place == 0:
             yield {"attributes": {"text": text}}
         elif place == 1:
@@ -41,6 +41,13 @@ def spans_with(texts):
             yield {"events": [{"name": "event", "attributes": {"message": text}}]}
         elif place == 4:
             yield {"status": (2, text)}
+        elif place == 5:
+            yield {"links": [{"trace_id": b"\1" * 16, "span_id": b"\2" * 8, "attributes": {"reason": {"inner": text}}}]}
+        elif place == 6:
+            # Moved to columns of their own.
+            content = json.dumps([{"role": "user", "parts": [{"type": "text", "content": text}]}])
+            yield {"attributes": {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o", "gen_ai.operation.name": "chat",
+                                  "gen_ai.input.messages": content, "gen_ai.output.messages": content, "user.id": text}}
         else:
             yield {"name": text}
 
@@ -50,28 +57,37 @@ def settings(**more):
             "scan": ["attributes", "events", "name", "status_message", "resource"], **more}
 
 
+RELATIONS = {"postgres": "select table_name from information_schema.tables where table_schema = 'public'",
+             "sqlite": "select name from sqlite_master where type in ('table', 'view')"}
+
+
 def stored_text(store):
-    """Everything that the store's tables hold, as one text."""
-    tables = ["traces", "resources"]
-    return "\n".join(repr(row) for table in tables for row in store.query(f"select * from {table}"))
+    """Everything that the store's tables and views hold in any column, as one text."""
+    names = [name for name, in store.query(RELATIONS[store.name])]
+    assert {"traces", "resources", "llm_events"} <= set(names), names
+    return "\n".join(repr(row) for name in names for row in store.query(f'select * from "{name}"'))
 
 
 def test_no_labelled_value_is_found_anywhere(store, start):
-    texts = list(corpus(11, 340))
+    texts = list(corpus(11, 480))
     values = {value for _, labelled in texts for value in labelled if len(value) >= VALUE_BYTES_MIN}
     assert len(values) > 300
     daemon = start(
-        store, processors__pii_redaction=settings(), exporters__debug={"verbosity": "detailed"},
-        service__pipelines__traces__processors=["pii_redaction", "batch"],
+        store, processors__pii_redaction=settings(), processors__genai={}, exporters__debug={"verbosity": "detailed"},
+        service__telemetry__logs={"level": "debug", "encoding": "console"},
+        service__pipelines__traces__processors=["genai", "pii_redaction", "batch"],
         service__pipelines__traces__exporters=[store.exporter, "debug"])
     request = otlp.request(spans_with(text for text, _ in texts), resource={"owner": "jane.doe@example.com"})
     grpc_export(daemon.ports.grpc, request)
     wait_until(lambda: count(store) == len(texts), 30, f"{len(texts)} rows")
     found = stored_text(store)
     log = daemon.log()
-    assert "sha256:" in found and "sha256:" in log
-    assert "jane.doe" not in found + log
-    assert [value for value in sorted(values) if value in found or value in log] == []
+    shown = fetch(f"http://127.0.0.1:{daemon.ports.metrics}/metrics")[1] + str(daemon.health())
+    assert "sha256:" in found and "sha256:" in log and "gpt-4o" in found and "link" in log.lower()
+    assert any("sha256:" in (row["input"] or "") and "sha256:" in (row["output"] or "") for row in rows(store))
+    everywhere = found + log + shown
+    assert "jane.doe" not in everywhere
+    assert [value for value in sorted(values) if value in everywhere] == []
     assert daemon.metric("collector_redaction_values_total", processor="pii_redaction", kind="email") > 0
 
 

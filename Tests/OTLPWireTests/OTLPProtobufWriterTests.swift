@@ -65,6 +65,15 @@ private func encoded(_ batch: TraceBatch) -> [UInt8] {
         #expect(encoded(try decode([])) == [])
     }
 
+    @Test func theMarkOfAReplayIsKept() throws {
+        let mark = Wire.bytes(1, Wire.bytes(1, Wire.bytes(1, Wire.attribute("k", value: []))) + Wire.text(3, "urn:mark"))
+        let batch = try decode(Wire.request(spanFields: []) + mark)
+        let back = encoded(batch)
+        #expect(String(decoding: back, as: UTF8.self).hasSuffix("urn:mark"))
+        #expect(encoded(try decode(back)) == back)
+        #expect(encoded(batch.copy()) == back)
+    }
+
     @Test func emptyEventsAndLinksAreKept() throws {
         let batch = try decode(Wire.request(spanFields: Wire.bytes(11, []) + Wire.bytes(13, []) + Wire.bytes(11, [])))
         let back = try decode(encoded(batch))

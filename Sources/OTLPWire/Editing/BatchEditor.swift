@@ -44,10 +44,11 @@ public struct BatchEditor: ~Copyable {
     /// - Parameters:
     ///   - status: an encoded `Status`.
     ///   - event: the encoded `Event` that takes the place of the one at an index.
+    ///   - link: the same for an encoded `Link`; without it links stay as they are.
     public func setParts(
-        of span: SpanView, name: WireBytes, status: WireBytes, event: (Int) -> WireBytes
+        of span: SpanView, name: WireBytes, status: WireBytes, event: (Int) -> WireBytes, link: ((Int) -> WireBytes)? = nil
     ) throws(EditError) {
-        try record(span).pointee.setParts(name: name, status: status, event: event, arena: batch.arena)
+        try record(span).pointee.setParts(name: name, status: status, event: event, link: link, arena: batch.arena)
     }
 
     /// Leaves the events at these indexes, in this order, and removes the others.

@@ -1,8 +1,9 @@
 /// A request's spans as an `ExportTraceServiceRequest` again, changes included: what decodes to the same batch.
 ///
 /// Everything that views show is written; what they do not show is not: spans with invalid ids, attributes over the limit,
-/// resources and scopes without spans, unknown fields of a span, and earlier occurrences of a repeated field. So of a request that a
-/// stage has rewritten nothing is left that the stage has not seen. The same batch always gives the same bytes.
+/// resources and scopes without spans (but for resources' schema URLs), unknown fields of a span, and earlier occurrences of a
+/// repeated field. So of a request that a stage has rewritten nothing is left that the stage has not seen. The same batch always
+/// gives the same bytes.
 public struct OTLPProtobufWriter {
     private var resource: UnsafePointer<ResourceRecord>?
     private var scope: UnsafePointer<ScopeRecord>?
@@ -16,6 +17,12 @@ public struct OTLPProtobufWriter {
         var writer = OTLPProtobufWriter()
         for index in 0..<batch.spanCount { writer.append(batch.spans[index], to: &output) }
         writer.close(&output)
+        batch.forEachSchemaURLWithoutSpans { url in
+            output.appendTag(OTLPField.TracesRequest.resourceSpans, .lengthDelimited)
+            let message = output.openLargeMessage()
+            output.appendField(OTLPField.ResourceSpans.schemaURL, bytes: url)
+            output.closeMessage(message)
+        }
     }
 
     /// Spans of one scope, and scopes of one resource, follow each other in a batch.

@@ -94,7 +94,7 @@ final class SpanRedactor: SpanEditor {
         WireBytes(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }
 
-    /// Name, status and events, which are put in place together.
+    /// Name, status, events and links, which are put in place together.
     private func redactParts(of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         parts.truncate(to: 0)
         var name: Range<Int>?
@@ -111,13 +111,30 @@ final class SpanRedactor: SpanEditor {
                 events[index] = event
             }
         }
-        guard name != nil || status != nil || !events.isEmpty else { return }
+        let links = scansAttributes ? redactLinks(of: span) : []
+        guard name != nil || status != nil || !events.isEmpty || !links.isEmpty else { return }
         try parts.withBytes { (bytes) throws(EditError) in
             func written(_ range: Range<Int>?) -> WireBytes? { range.map { WireBytes(rebasing: bytes[$0]) } }
             try editor.setParts(
                 of: span, name: written(name) ?? span.name, status: written(status) ?? span.status.encoded,
-                event: { index in written(events.isEmpty ? nil : events[index]) ?? span.event(at: index).encoded })
+                event: { index in written(events.isEmpty ? nil : events[index]) ?? span.event(at: index).encoded },
+                link: { index in written(links.isEmpty ? nil : links[index]) ?? span.link(at: index).encoded })
         }
+    }
+
+    /// Links' attributes are attributes like the span's own. Where the changed ones are in `parts`; empty when none is.
+    private func redactLinks(of span: SpanView) -> [Range<Int>?] {
+        var links: [Range<Int>?] = []
+        for index in 0..<span.linkCount {
+            let start = parts.count
+            observer?.begin("link.attributes")
+            let count = values.rewrite(
+                span.link(at: index).encoded, field: OTLPField.Link.attributes, rules: KeyRules(), scans: true, into: &parts)
+            guard count != nil else { continue }
+            if links.isEmpty { links = Array(repeating: nil, count: span.linkCount) }
+            links[index] = start..<parts.count
+        }
+        return links
     }
 
     /// Appends to `parts`; nil when nothing was found.
