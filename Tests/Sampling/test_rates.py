@@ -99,7 +99,10 @@ def test_cost_budget_keeps_its_rate_and_true_totals(run, weight):
     sampled = run([entry("budget", "cost_budget", spans_per_second=goal, weight=weight)])
     assert BUDGET_LEAST * goal < rate(sampled) < BUDGET_MOST * goal
     assert all(count >= 1 for count in sampled.adjusted.values())
-    sampled.assert_totals()
+    # Chosen by duration, a handful of rows carries most of the money: their own standard error says nothing in a single run. That the
+    # mean over many is right is tested with the sampler itself (TailUnbiasednessTests).
+    if weight != "duration":
+        sampled.assert_totals()
 
 
 def test_cost_budget_keeps_the_dearest(run):
