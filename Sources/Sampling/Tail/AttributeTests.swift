@@ -9,7 +9,7 @@ struct AttributeTests: Sendable {
     enum Test: Sendable {
         /// A text that is equal to one of these, not empty.
         case texts([[UInt8]])
-        /// A text, not empty, that matches.
+        /// A text that matches: on a span not an empty one; on a resource what is no text is an empty one (as in the Go collector).
         case text(StringMatcher)
         /// A text, a number or a boolean by its text.
         case anything(StringMatcher)
@@ -127,7 +127,7 @@ struct AttributeTests: Sendable {
                     value = attribute.value
                     isRead = true
                 }
-                if accepts(index, value) { met.insert(criterion) }
+                if accepts(index, value, scope) { met.insert(criterion) }
             }
         }
     }
@@ -147,7 +147,7 @@ struct AttributeTests: Sendable {
         bytes.withUnsafeBytes { stored in stored.baseAddress.map { memcmp(text, $0 + offset, count) == 0 } ?? false }
     }
 
-    private func accepts(_ index: Int, _ value: AnyValueView) -> Bool {
+    private func accepts(_ index: Int, _ value: AnyValueView, _ scope: Scope) -> Bool {
         switch (entries[index].kind, value) {
         case (.texts, .string(let text)):
             guard let start = text.baseAddress else { return false }
@@ -155,12 +155,14 @@ struct AttributeTests: Sendable {
                 if isEqual(start, texts[place].lowerBound, text.count) { return true }
             }
             return false
-        case (.text, .string(let text)): return !text.isEmpty && matchers[entries[index].places.lowerBound].matches(text)
+        case (.text, .string(let text)):
+            return (scope == .resource || !text.isEmpty) && matchers[entries[index].places.lowerBound].matches(text)
+        case (.text, _): return scope == .resource && matchers[entries[index].places.lowerBound].matches(WireBytes(start: nil, count: 0))
         case (.anything, _): return matchers[entries[index].places.lowerBound].matches(value)
         case (.number, .int(let int)): return entries[index].low <= Double(int) && Double(int) <= entries[index].high
         case (.number, .double(let double)): return entries[index].low <= double && double <= entries[index].high
         case (.bool, .bool(let bool)): return bool == entries[index].bool
-        case (.texts, _), (.text, _), (.number, _), (.bool, _): return false
+        case (.texts, _), (.number, _), (.bool, _): return false
         }
     }
 }

@@ -5,9 +5,10 @@
 /// (Duffield, Lund, Thorup: "Priority sampling for estimation of arbitrary subset sums").
 ///
 /// A window is at least `windowNanoseconds` long, and longer where few traces come. Its end fixes the threshold with which its
-/// traces would have filled the budget, and the new threshold goes half of the way there. Two rules beside that:
+/// traces would have filled the budget, and the new threshold goes half of the way there. Three rules beside that:
 /// - With no threshold yet, or one that a rise of the load has outdated, more is kept than wanted. Once the traces of a window are
 ///   worth `overshoot` times a whole window's budget, it ends at once, so that even the very first second keeps little more.
+/// - What is kept too much or too little in the long run moves the budget that is aimed at.
 /// - Silence says nothing about the load after it: the threshold stays as it is. Shards have equal parts of the budget.
 struct CostBudget {
     enum Weight: String, CaseIterable, Sendable { case cost, tokens, duration }
@@ -18,8 +19,14 @@ struct CostBudget {
     static let windowsMax: Int64 = 120
     /// Weight of a trace that has none, as a part of the running mean, so that every trace can be kept.
     static let floorFraction = 0.01
+    /// A weight counts in the mean with at most this many thresholds.
+    static let meanThresholdsMax = 100.0
     /// How much the newest window counts in the running mean.
     static let smoothing = 0.2
+    /// How much a window's excess, in windows of budget, moves the aim; excesses beyond `excessMax` are taken for a change of load.
+    static let aimPart = 0.1
+    static let excessMax = 2.0
+    static let aimRange = 0.5...1.25
     /// Traces of a window whose weights are kept to find its threshold.
     static let samplesMax = 4096
     static let overshoot = 2.0
@@ -34,6 +41,8 @@ struct CostBudget {
     private let budget: Double
     private(set) var threshold = 0.0
     private var meanWeight = 0.0
+    /// What part of the budget thresholds are computed for.
+    private var aim = 1.0
     /// Nanoseconds of the clock that is passed in; nil before the first trace.
     private var windowStart: Int64?
     private var lastNote: Int64 = 0
@@ -125,13 +134,14 @@ struct CostBudget {
     /// Fixes the next threshold by the one under which the window that ends would have kept the budget.
     private mutating func finish(windows: Double, at now: Int64) {
         defer { begin(at: now) }
-        // Traces that are certain to be kept count as the threshold: a single monstrous one must not make all others alike.
-        let cap = threshold > 0 ? threshold : Double.infinity
+        // A single monstrous trace must not make all others alike.
+        let cap = threshold > 0 ? threshold * Self.meanThresholdsMax : Double.infinity
         let mean = samples.reduce(0) { $0 + min($1.weight, cap) } / Double(samples.count)
         meanWeight = meanWeight == 0 ? mean : meanWeight + Self.smoothing * (mean - meanWeight)
         let floor = floor
         let weights = samples.map { (weight: max($0.weight, floor), spans: $0.spans) }
-        let needed = Self.threshold(weights, budget: budget * windows * Double(samples.count) / Double(seen))
+        let needed = Self.threshold(weights, budget: aim * budget * windows * Double(samples.count) / Double(seen))
+        if threshold > 0, needed > 0 { correctAim(windows) }
         if needed == 0 {
             // Everything fits: below the least weight a threshold has no effect.
             threshold = threshold > weights.reduce(.infinity, { min($0, $1.weight) }) ? threshold / 2 : 0
@@ -139,6 +149,12 @@ struct CostBudget {
             // Down it goes quickly: one window with a giant trace must not shut out the next hundred.
             threshold = threshold == 0 ? needed : min(threshold + 0.5 * (needed - threshold), 2 * needed)
         }
+    }
+
+    /// A threshold that fits a few traces exactly is too low for others on average. What was kept too much is therefore made up for.
+    private mutating func correctAim(_ windows: Double) {
+        let excess = min(max(expectedSpans / budget - windows, -Self.excessMax), Self.excessMax)
+        aim = min(max(aim - Self.aimPart * excess, Self.aimRange.lowerBound), Self.aimRange.upperBound)
     }
 
     /// The t with sum of spans x min(1, w / t) = budget; 0 when everything fits.

@@ -4,7 +4,7 @@ import Patterns
 
 /// A property that a single span has or has not. A trace has met it when one of its spans has.
 enum SpanCriterion: Sendable {
-    /// An attribute of the span or its resource is a text that matches; an empty one never does (as in the Go collector).
+    /// An attribute of the span or its resource is a text that matches. An empty one on a span never does, nor does it equal anything.
     case string(key: [UInt8], StringMatcher)
     case number(key: [UInt8], ClosedRange<Double>)
     case bool(key: [UInt8], Bool)
