@@ -25,8 +25,8 @@ final class LogModel {
     /// What was written down for the next run.
     private struct Note {
         let body: [UInt8]
-        /// The first of these requests were accepted before it: as long as one of them is owed, the note has to be there.
-        let itemCount: Int
+        /// Requests accepted before it: as long as one of them is owed, the note has to be there.
+        let items: [Int]
         var isAcknowledged: Bool
         /// Refused, and something was accepted after it: then the log has said durably that it is void.
         var isVoid = false
@@ -114,7 +114,8 @@ extension LogModel {
         body += bytes(random.below(2_000), UInt8(truncatingIfNeeded: noteCount))
         let isAcknowledged = log.appendNote(body, topic: Self.topic)
         if isAcknowledged { voidRefusedNotes() }
-        notes.append(Note(body: body, itemCount: items.count, isAcknowledged: isAcknowledged))
+        // Others may be accepted later, when they are sent again.
+        notes.append(Note(body: body, items: items.indices.filter { items[$0].isAccepted }, isAcknowledged: isAcknowledged))
         events.append("note \(noteCount) \(isAcknowledged ? "taken" : "refused")")
     }
 
@@ -136,7 +137,7 @@ extension LogModel {
         let read = Set(found)
         for (index, note) in notes.enumerated() where note.isVoid && read.contains(note.body) { throw fail("note \(index) was void") }
         for (index, note) in notes.enumerated() where note.isAcknowledged && !read.contains(note.body) {
-            let isNeeded = items.prefix(note.itemCount).contains { $0.isAccepted && $0.claims.contains(.owed) }
+            let isNeeded = note.items.contains { items[$0].isAccepted && items[$0].claims.contains(.owed) }
             if isNeeded { throw fail("note \(index) is lost") }
         }
         // What was refused and is there all the same stays there.

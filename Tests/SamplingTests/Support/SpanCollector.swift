@@ -44,6 +44,7 @@ final class SpanCollector: Consumer, @unchecked Sendable {
     private var manner: Manner
     private var found: [LeftSpan] = []
     private var isReplayed = false
+    private var refusals = 0
     /// Holds on to what it got.
     private var batches: [SpanBatch] = []
     private let keeps: Bool
@@ -60,7 +61,9 @@ final class SpanCollector: Consumer, @unchecked Sendable {
     func consume(_ batch: SpanBatch) -> Outcome {
         lock.withLock {
             switch manner {
-            case .refuses, .refusesAnyway: return Self.refusal
+            case .refuses, .refusesAnyway:
+                refusals += 1
+                return Self.refusal
             case .refusesForGood: return .permanent(.tooLarge)
             case .takes: break
             }
@@ -80,6 +83,8 @@ final class SpanCollector: Consumer, @unchecked Sendable {
     func become(_ manner: Manner) { lock.withLock { self.manner = manner } }
 
     var spans: [LeftSpan] { lock.withLock { found } }
+    /// How often something was offered and refused.
+    var refusalCount: Int { lock.withLock { refusals } }
     var hasReplayed: Bool { lock.withLock { isReplayed } }
 
     /// Waits for that many; all that have come by then.
