@@ -3,14 +3,17 @@ import OTLPWire
 /// Redacts spans in place, everywhere the configuration says. Used by one thread at a time.
 final class SpanRedactor {
     private let fields: FieldPaths
-    private let places: Set<PIIRedactionConfig.Place>
+    private let readsName: Bool
+    private let readsStatus: Bool
+    private let scansResource: Bool
     private let scansAttributes: Bool
     private let scansEvents: Bool
     private let summary: Bool
     let values: ValueRedactor
     private(set) var spansChanged = 0
-    private var attributes = OutputBuffer()
-    private var parts = OutputBuffer()
+    /// Unchecked, as in `RedactionScratch`.
+    @exclusivity(unchecked) private var attributes = OutputBuffer()
+    @exclusivity(unchecked) private var parts = OutputBuffer()
 
     /// Attributes that `summary` adds.
     private static let countKey: StaticString = "redaction.count"
@@ -18,7 +21,9 @@ final class SpanRedactor {
 
     init(_ config: PIIRedactionConfig, _ redactor: TextRedactor) {
         fields = config.fields
-        places = config.places
+        readsName = config.places.contains(.name) || config.fields.name != nil
+        readsStatus = config.places.contains(.statusMessage) || config.fields.statusMessage != nil
+        scansResource = config.places.contains(.resource)
         scansAttributes = config.places.contains(.attributes)
         scansEvents = config.places.contains(.events)
         summary = config.summary
@@ -34,12 +39,12 @@ final class SpanRedactor {
 
     // MARK: Resources
 
-    var readsResources: Bool { places.contains(.resource) || !fields.resource.isEmpty }
+    var readsResources: Bool { scansResource || !fields.resource.isEmpty }
 
     func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
         attributes.truncate(to: 0)
         let count = values.rewrite(
-            resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource),
+            resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: scansResource,
             into: &attributes)
         values.startSpan()
         guard count != nil else { return }
@@ -77,9 +82,9 @@ final class SpanRedactor {
     private func redactParts(of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         parts.truncate(to: 0)
         var name: Range<Int>?
-        if places.contains(.name) || fields.name != nil { name = redactText(span.name, fields.name) }
+        if readsName { name = redactText(span.name, fields.name) }
         var status: Range<Int>?
-        if places.contains(.statusMessage) || fields.statusMessage != nil { status = redactStatus(span.status) }
+        if readsStatus { status = redactStatus(span.status) }
         var events: [Range<Int>?] = []
         if scansEvents || !fields.event.isEmpty {
             for index in 0..<span.eventCount {
