@@ -4,13 +4,14 @@ import OTLPWire
 import Redaction
 
 /// Figures of the redactor. `redaction-bench corpus FILE` prints recall and precision per kind over a labelled corpus
-/// (`Tests/RedactionTests/corpus.py`); `redaction-bench speed FILE` the CPU time over an OTLP request.
+/// (`Tests/RedactionTests/corpus.py`); `redaction-bench speed FILE PATTERNS` the CPU time over an OTLP request, and what
+/// regular expressions take, a line each.
 @main
 enum RedactionBench {
     static func main() {
         let arguments = CommandLine.arguments
-        guard arguments.count == 3, let bytes = file(arguments[2]) else {
-            print("usage: redaction-bench corpus|speed FILE")
+        guard arguments.count >= 3, let bytes = file(arguments[2]) else {
+            print("usage: redaction-bench corpus FILE | speed FILE [PATTERNS]")
             exit(2)
         }
         switch arguments[1] {
@@ -18,6 +19,9 @@ enum RedactionBench {
         case "speed":
             guard let speed = RedactionSpeed(bytes) else { exit(1) }
             speed.report()
+            if arguments.count > 3, let patterns = file(arguments[3]) {
+                speed.compare(with: patterns.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) })
+            }
         default: exit(2)
         }
     }

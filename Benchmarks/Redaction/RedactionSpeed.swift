@@ -70,6 +70,26 @@ struct RedactionSpeed {
         print("reading the attributes alone: \(figures(best))")
     }
 
+    /// The same texts through regular expressions for the same detectors, as one set of RE2's: only which of them match.
+    func compare(with patterns: [String]) {
+        do {
+            let set = try PatternSet(patterns)
+            var matched = 0
+            let best = fastest { _ in
+                matched = 0
+                for index in 0..<batch.spanCount {
+                    for attribute in batch[index].attributes {
+                        guard case .string(let text) = attribute.value else { continue }
+                        if set.matches(in: text)?.isEmpty != true { matched += 1 }
+                    }
+                }
+            }
+            print("RE2::Set of \(patterns.count) patterns, which of them match: \(figures(best)); something in \(matched) texts")
+        } catch {
+            print("RE2::Set: \(error)")
+        }
+    }
+
     /// Takes batches and lets them go.
     private final class Drain: Consumer {
         var admission: Outcome { .accepted }

@@ -1,12 +1,14 @@
 #include "cre2.h"
 
 #include <re2/re2.h>
+#include <re2/set.h>
 
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <new>
 #include <string>
+#include <vector>
 
 struct cre2_pattern {
     re2::RE2 regex;
@@ -63,4 +65,41 @@ extern "C" int cre2_match(const cre2_pattern *pattern, const char *text, size_t 
         spans[index].end = took_part ? spans[index].start + static_cast<ptrdiff_t>(groups[index].size()) : -1;
     }
     return 1;
+}
+
+struct cre2_set {
+    re2::RE2::Set set;
+    std::vector<int> matched;
+
+    explicit cre2_set(const re2::RE2::Options &options) : set(options, re2::RE2::UNANCHORED) {}
+};
+
+extern "C" cre2_set *cre2_set_compile(const char *const *patterns, const size_t *lengths, size_t count, long memory, size_t *failed) {
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    options.set_max_mem(memory);
+    cre2_set *made = new (std::nothrow) cre2_set(options);
+    *failed = count;
+    if (made == nullptr) return nullptr;
+    for (size_t index = 0; index < count; index++) {
+        if (made->set.Add(re2::StringPiece(patterns[index], lengths[index]), nullptr) >= 0) continue;
+        *failed = index;
+        delete made;
+        return nullptr;
+    }
+    if (made->set.Compile()) return made;
+    delete made;
+    return nullptr;
+}
+
+extern "C" void cre2_set_free(cre2_set *set) { delete set; }
+
+extern "C" long cre2_set_match(cre2_set *set, const char *text, size_t length, int *matched, size_t count) {
+    re2::RE2::Set::ErrorInfo problem = {};
+    set->matched.clear();
+    if (!set->set.Match(re2::StringPiece(text, length), &set->matched, &problem)) {
+        return problem.kind == re2::RE2::Set::kNoError ? 0 : -1;
+    }
+    std::copy_n(set->matched.begin(), std::min(count, set->matched.size()), matched);
+    return static_cast<long>(set->matched.size());
 }

@@ -56,10 +56,9 @@ static inline __attribute__((always_inline)) uint64_t sixteenths(uint64_t mask, 
     return mask & ~moved(mask, 1, before);
 }
 
-// Fills in the anchors of a block; `old` is the block before, `has_run` whether a run of sixteen token characters ends in this one.
-// Whether there are any.
-static inline __attribute__((always_inline)) bool combine(
-    const classes *is, const classes *old, bool has_run, ctextscan_anchors *anchors) {
+// Fills in the anchors of a block; `old` is the block before.
+// Whether there are any. Without branches: what a block holds cannot be foretold.
+static inline __attribute__((always_inline)) bool combine(const classes *is, const classes *old, ctextscan_anchors *anchors) {
     const uint64_t starts = is->digits & ~moved(is->digits, 1, old->digits);
     const uint64_t after_word = moved(is->words, 1, old->words);
     const uint64_t after_separator = moved(is->separators, 1, old->separators) & moved(is->words, 2, old->words);
@@ -71,13 +70,10 @@ static inline __attribute__((always_inline)) bool combine(
     const bool has_escapes = (is->backslashes | old->backslashes) != 0;
     anchors->numbers = has_escapes ? starts : starts & (~(after_word | after_separator) | pairs);
     anchors->marks = is->marks & ~(is->colons & between);
-    anchors->dashes = 0;
-    if (is->dashes) {
-        const uint64_t two = is->dashes & moved(is->dashes, 1, old->dashes), old_two = old->dashes & old->dashes << 1;
-        const uint64_t four = two & moved(two, 2, old_two), old_four = old_two & old_two << 2;
-        anchors->dashes = four & ~moved(four, 1, old_four);
-    }
-    anchors->tokens = has_run ? sixteenths(is->words | is->dashes, old->words | old->dashes) : 0;
+    const uint64_t two = is->dashes & moved(is->dashes, 1, old->dashes), old_two = old->dashes & old->dashes << 1;
+    const uint64_t four = two & moved(two, 2, old_two), old_four = old_two & old_two << 2;
+    anchors->dashes = four & ~moved(four, 1, old_four);
+    anchors->tokens = sixteenths(is->words | is->dashes, old->words | old->dashes);
     anchors->all = anchors->numbers | anchors->marks | anchors->dashes | anchors->tokens;
     anchors->leading = is->leading & moved(is->quotes, 1, old->quotes);
     anchors->hidden = is->hiding & moved(is->backslashes, 1, old->backslashes);
@@ -122,6 +118,14 @@ static inline __attribute__((always_inline)) size_t next(
     const uint8_t *text, size_t length, size_t from, bool is_json, ctextscan_anchors *anchors) {
     static const classes none = {0};
     if (from >= length) return 0;
+    if (length <= block_bytes && !is_json) {
+        // Most attributes: everything at once, rather than first whether it is worth it.
+        const classes is = classify(length == block_bytes ? load(text) : load_part(text, length), false);
+        ctextscan_anchors found = {.offset = 0};
+        if (!combine(&is, &none, &found)) return 0;
+        *anchors = found;
+        return block_bytes;
+    }
     unsigned before = from == 0 ? 0 : run_at_end(token_mask(load(text + from - block_bytes)));
     bool is_quoted = true;
     for (size_t offset = from; offset < length; offset += block_bytes) {
@@ -134,15 +138,8 @@ static inline __attribute__((always_inline)) size_t next(
         if (!is_run && !has_other && !has_json) continue;
         const classes is = classify(bytes, is_json);
         ctextscan_anchors found = {.offset = offset};
-        bool any;
-        if (offset == 0) {
-            // Short texts end here: worth a version without a block before.
-            any = combine(&is, &none, is_run, &found);
-        } else {
-            const classes old = classify(load(text + offset - block_bytes), is_json);
-            any = combine(&is, &old, is_run, &found);
-        }
-        if (!any) continue;
+        const classes old = offset == 0 ? none : classify(load(text + offset - block_bytes), is_json);
+        if (!combine(&is, &old, &found)) continue;
         *anchors = found;
         return offset + block_bytes;
     }

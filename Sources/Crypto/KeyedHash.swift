@@ -30,19 +30,44 @@ public final class KeyedHash: Sendable {
 
     /// The HMAC's first 64 bits, read big-endian.
     public func prefix64(_ message: UnsafeRawBufferPointer) -> UInt64 {
-        withUnsafeTemporaryAllocation(byteCount: SHA256.byteCount, alignment: 8) { digest in
-            Self.finish(inner, message, digest)
-            Self.finish(outer, UnsafeRawBufferPointer(digest), digest)
-            return UInt64(bigEndian: digest.load(as: UInt64.self))
+        withUnsafeTemporaryAllocation(byteCount: Self.blockBytes, alignment: 8) { block in
+            guard let start = block.baseAddress else { return 0 }
+            // A block of its own: a short message with its end, or the message's digest with the same.
+            var context = inner
+            if message.count <= Self.shortBytesMax {
+                Self.fill(block, with: message)
+                SHA256_Transform(&context, start)
+            } else {
+                SHA256_Update(&context, message.baseAddress, message.count)
+                SHA256_Final(start.assumingMemoryBound(to: UInt8.self), &context)
+            }
+            withUnsafeBytes(of: &context.h) { state in
+                // `SHA256_Final` leaves the state in the context as well.
+                for word in 0..<8 {
+                    block.storeBytes(
+                        of: state.load(fromByteOffset: 4 * word, as: UInt32.self).bigEndian, toByteOffset: 4 * word, as: UInt32.self)
+                }
+            }
+            Self.finish(block, bytes: SHA256.byteCount)
+            context = outer
+            SHA256_Transform(&context, start)
+            return UInt64(context.h.0) << 32 | UInt64(context.h.1)
         }
     }
 
-    /// These functions cannot fail: their state lies on the stack.
-    @inline(__always)
-    private static func finish(_ start: borrowing SHA256_CTX, _ message: UnsafeRawBufferPointer, _ digest: UnsafeMutableRawBufferPointer) {
-        var context = copy start
-        SHA256_Update(&context, message.baseAddress, message.count)
-        SHA256_Final(digest.baseAddress?.assumingMemoryBound(to: UInt8.self), &context)
+    /// So much fits into a block together with its end.
+    private static let shortBytesMax = blockBytes - 9
+
+    private static func fill(_ block: UnsafeMutableRawBufferPointer, with message: UnsafeRawBufferPointer) {
+        block.copyMemory(from: message)
+        finish(block, bytes: message.count)
+    }
+
+    /// FIPS 180-4, section 5.1.1: a bit, zeros, and the length in bits, of the key's block too.
+    private static func finish(_ block: UnsafeMutableRawBufferPointer, bytes count: Int) {
+        block[count] = 0x80
+        for index in count + 1..<blockBytes - 8 { block[index] = 0 }
+        block.storeBytes(of: UInt64((blockBytes + count) * 8).bigEndian, toByteOffset: blockBytes - 8, as: UInt64.self)
     }
 
     private static func keyed(_ key: [UInt8], _ pad: UInt8) -> SHA256_CTX {

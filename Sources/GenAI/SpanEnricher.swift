@@ -57,9 +57,11 @@ struct SpanEnricher: ~Copyable {
         let batch = slice.batch
         pending.removeAll(keepingCapacity: true)
         calls.removeAll(keepingCapacity: true)
+        // One for all spans: it is too large to be handed about.
+        var found = SpanExtractor.Found()
         for index in slice.range {
             let span = batch[index]
-            guard var found = extractor.extract(span, in: batch) else { continue }
+            guard extractor.extract(span, in: batch, into: &found) else { continue }
             found.record.contentBytesMax = UInt32(truncatingIfNeeded: config.contentBytesMax)
             guard let record = batch.attach(found.record, toSpanAt: index) else {
                 skipped += 1
@@ -85,7 +87,7 @@ struct SpanEnricher: ~Copyable {
     }
 
     private mutating func price(_ record: inout GenAIRecord, excludesCached: Bool) {
-        let place = sum(record)
+        let place = sum(record.provider, record.model)
         var usage = TokenUsage()
         usage.prompt = record.promptTokens ?? 0
         usage.completion = record.completionTokens ?? 0
@@ -111,14 +113,14 @@ struct SpanEnricher: ~Copyable {
     }
 
     /// The place in `sums` of the call's model.
-    private mutating func sum(_ record: GenAIRecord) -> Int {
-        let key = ModelKey(provider: record.provider, model: record.model)
+    private mutating func sum(_ provider: WireBytes, _ model: WireBytes) -> Int {
+        let key = ModelKey(provider: provider, model: model)
         if last < sums.count, sums[last].key == key { return last }
         if let place = sums.firstIndex(where: { $0.key == key }) {
             last = place
             return place
         }
-        let fresh = Sums(key: key, model: catalogue.model(key, provider: record.provider, model: record.model))
+        let fresh = Sums(key: key, model: catalogue.model(key, provider: provider, model: model))
         if sums.count < Self.sumsMax {
             sums.append(fresh)
             last = sums.count - 1

@@ -69,3 +69,45 @@ public final class Pattern: @unchecked Sendable {
         (text.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped).assumingMemoryBound(to: CChar.self)
     }
 }
+
+/// Several regular expressions that are looked for at once, in one pass over the text. Says which of them match, not where.
+/// Used by one thread at a time.
+public final class PatternSet {
+    private let handle: OpaquePointer
+    private var matched: [Int32]
+
+    /// Bytes that the automaton may take, which RE2 builds as texts come: its own limit of 8 MiB is too small for some dozens of
+    /// patterns, and a set that has reached it starts over again and again.
+    private static let memoryMax = 256 << 20
+
+    public init(_ patterns: [String]) throws(PatternProblem) {
+        let texts = patterns.map { Array($0.utf8CString) }
+        let lengths = texts.map { $0.count - 1 }
+        var failed = 0
+        // Copies that stay where they are, for an array of pointers.
+        let pointers = texts.map { text in
+            let copy = UnsafeMutableBufferPointer<CChar>.allocate(capacity: text.count)
+            _ = copy.initialize(from: text)
+            return copy
+        }
+        defer { for pointer in pointers { pointer.deallocate() } }
+        let starts = pointers.map { $0.baseAddress.map { UnsafePointer<CChar>($0) } }
+        guard let made = cre2_set_compile(starts, lengths, texts.count, Self.memoryMax, &failed) else {
+            throw PatternProblem(
+                message: failed < texts.count ? "pattern \(failed + 1) of the set is none" : "the set is too large", offset: 0)
+        }
+        handle = made
+        matched = Array(repeating: 0, count: patterns.count)
+    }
+
+    deinit {
+        cre2_set_free(handle)
+    }
+
+    /// Places of the patterns that match somewhere in `text`; nil when the memory was not enough to tell.
+    public func matches(in text: WireBytes) -> [Int]? {
+        let start = (text.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped).assumingMemoryBound(to: CChar.self)
+        let count = cre2_set_match(handle, start, text.count, &matched, matched.count)
+        return count < 0 ? nil : matched.prefix(count).map(Int.init)
+    }
+}

@@ -65,7 +65,8 @@ import Testing
     private func extract(_ attributes: [(String, Value)]) throws -> String? {
         let batch = try Request.batch([TestSpan(attributes: attributes)])
         var extractor = SpanExtractor()
-        return extractor.extract(batch[0], in: batch).map { String(decoding: $0.record.provider, as: UTF8.self) }
+        var found = SpanExtractor.Found()
+        return extractor.extract(batch[0], in: batch, into: &found) ? String(decoding: found.record.provider, as: UTF8.self) : nil
     }
 
     @Test func hostileJSONIsPassedOverInReasonableTime() throws {

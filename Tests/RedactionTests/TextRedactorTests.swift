@@ -20,6 +20,16 @@ import Testing
         #expect(redact(#"[{"to": "\u006aane@example.com"}]"#) == #"[{"to": "sha256:a7a54661c75bce90"}]"#)
     }
 
+    /// A message and its end fit into one block of SHA-256 up to 55 bytes. Expected values by `openssl dgst`.
+    @Test(arguments: [
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@example.com", "f909b74a8b06df69"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@example.com", "fb8b0eb9fd98e633"),
+        ("a.rather.long.local.part.of.an.address.0123456789@subdomain.of.a.long.example.com", "ac4dda699daa8d7e"),
+    ])
+    func hashesOfLongValuesAreHMACsToo(_ value: String, _ hash: String) {
+        #expect(Rewriting(.standard, .hash)(value) == "sha256:\(hash)")
+    }
+
     @Test func aKindHasItsOwnStrategy() {
         let redact = Rewriting(.standard, .replace, strategies: [.email: .mask])
         #expect(redact("a@b.co 078-05-1120") == "****** <US_SSN>")

@@ -34,6 +34,18 @@ const char *cre2_group_name(const cre2_pattern *pattern, int index);
 // May be called from several threads at once.
 int cre2_match(const cre2_pattern *pattern, const char *text, size_t length, size_t from, cre2_span *spans, int count);
 
+// Patterns that are looked for at once.
+typedef struct cre2_set cre2_set;
+
+// `memory` is the most that the automaton may take, in bytes. NULL when a pattern is none (`failed` is its place) or when they take
+// more (`failed` is `count`).
+cre2_set *cre2_set_compile(const char *const *patterns, const size_t *lengths, size_t count, long memory, size_t *failed);
+void cre2_set_free(cre2_set *set);
+
+// How many of the patterns match somewhere; writes the places of the first `count` of them to `matched`. Negative when the memory
+// was not enough. Called by one thread at a time.
+long cre2_set_match(cre2_set *set, const char *text, size_t length, int *matched, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,4 +44,7 @@ size_t ctextscan_tokens(const uint8_t *text, size_t length);
 // How many of the `length` bytes that end at `end`, from the last on.
 size_t ctextscan_tokens_before(const uint8_t *end, size_t length);
 
+// A bit for each hyphen and underscore among the first 64 of the `length` bytes at `text`.
+uint64_t ctextscan_joints(const uint8_t *text, size_t length);
+
 #endif

@@ -7,7 +7,7 @@ import OTLPWire
 struct SpanExtractor: ~Copyable {
     /// What is known of one span, prices apart.
     struct Found {
-        var record: GenAIRecord
+        var record = GenAIRecord()
         /// For finding the other span of the same call; nil base when not sent.
         var responseID = WireBytes(start: nil, count: 0)
         /// The prompt count leaves out what was read from and written to the cache.
@@ -33,24 +33,25 @@ struct SpanExtractor: ~Copyable {
         values.deallocate()
     }
 
-    /// Nil when the span is no LLM call and names neither user nor session.
+    /// False, with `found` left in any state, when the span is no LLM call and names neither user nor session.
     @inline(__always)
-    mutating func extract(_ span: SpanView, in batch: TraceBatch) -> Found? {
+    mutating func extract(_ span: SpanView, in batch: TraceBatch, into found: inout Found) -> Bool {
         let scanned = vocabulary.index.scan(span.attributes, into: values)
         present = scanned.present
         indexed = scanned.indexed
-        return present == 0 && indexed == 0 ? nil : found(span, batch)
+        return present == 0 && indexed == 0 ? false : find(&found, span, batch)
     }
 
-    private mutating func found(_ span: SpanView, _ batch: TraceBatch) -> Found? {
-        var found = Found(record: GenAIRecord())
+    private mutating func find(_ found: inout Found, _ span: SpanView, _ batch: TraceBatch) -> Bool {
+        found = Found()
         identify(&found.record)
+        let isIdentified = found.record.userSource != .none || found.record.sessionSource != .none
         let operation = first(.operation, TolerantNumber.text)?.value
         let call = operation.flatMap(Operations.call)
-        if operation != nil, call == nil { return identified(found) }
+        if operation != nil, call == nil { return isIdentified }
         model(&found.record, batch)
         provider(&found.record)
-        if operation == nil, found.record.model.baseAddress == nil, found.record.provider.baseAddress == nil { return identified(found) }
+        if operation == nil, found.record.model.baseAddress == nil, found.record.provider.baseAddress == nil { return isIdentified }
         found.record.isCall = true
         if let call { found.record.operation = call.bytes }
         if found.record.provider.baseAddress == nil, let name = Providers.inferred(fromModel: found.record.model) {
@@ -60,11 +61,7 @@ struct SpanExtractor: ~Copyable {
         costs(&found.record)
         timing(&found.record, span, span.eventCount > 0 ? SpanEvents(span) : nil, batch)
         found.responseID = first(.responseID, TolerantNumber.text)?.value ?? found.responseID
-        return found
-    }
-
-    private func identified(_ found: Found) -> Found? {
-        found.record.userSource != .none || found.record.sessionSource != .none ? found : nil
+        return true
     }
 
     // MARK: Values

@@ -57,8 +57,23 @@ public struct AttributeKeyIndex: @unchecked Sendable {
         let number = slots[Self.slot(start, key.count, multiplier)]
         guard number != Self.noKey else { return nil }
         let known = keys[Int(number)]
-        guard known.count == key.count, let text = known.baseAddress, memcmp(text, start, key.count) == 0 else { return nil }
+        guard known.count == key.count, let text = known.baseAddress, Self.equal(text, start, key.count) else { return nil }
         return Int(number)
+    }
+
+    /// Whether `count` bytes are the same, at least `keyBytesMin`: word by word, the last one overlapping.
+    @inline(__always)
+    private static func equal(_ one: UnsafeRawPointer, _ other: UnsafeRawPointer, _ count: Int) -> Bool {
+        guard count >= 8 else { return memcmp(one, other, count) == 0 }
+        var offset = 0
+        while offset &+ 8 < count {
+            if one.loadUnaligned(fromByteOffset: offset, as: UInt64.self) != other.loadUnaligned(fromByteOffset: offset, as: UInt64.self) {
+                return false
+            }
+            offset &+= 8
+        }
+        offset = count &- 8
+        return one.loadUnaligned(fromByteOffset: offset, as: UInt64.self) == other.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 
     /// Of the first eight bytes, the last eight and eight in the middle. Keys of seven bytes are read in two overlapping halves.

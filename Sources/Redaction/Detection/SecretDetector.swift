@@ -32,10 +32,13 @@ extension Scanner {
                 if let stop = key(at: position) { return Match(.secrets, position, stop) }
             }
         }
-        var position = text.joint(from: start, to: end) + 1
-        while position < end {
-            if let stop = key(at: position) { return Match(.secrets, position, stop) }
-            position = text.joint(from: position, to: end) + 1
+        for base in stride(from: start, to: end, by: 64) {
+            var joints = text.joints(from: base, to: end)
+            while joints != 0 {
+                let position = base + joints.trailingZeroBitCount + 1
+                joints &= joints &- 1
+                if let stop = key(at: position) { return Match(.secrets, position, stop) }
+            }
         }
         return nil
     }

@@ -57,10 +57,8 @@ struct Text {
         end - ctextscan_tokens_before(base + end, min(limit, end))
     }
 
-    /// Offset of the first hyphen or underscore in `start..<end`, or `end`.
-    func joint(from start: Int, to end: Int) -> Int {
-        start < end ? start + ctextscan_either(base + start, end - start, UInt8(ascii: "-"), UInt8(ascii: "_")) : end
-    }
+    /// A bit for each hyphen and underscore among the first 64 bytes of `start..<end`, which is inside.
+    func joints(from start: Int, to end: Int) -> UInt64 { ctextscan_joints(base + start, end - start) }
 
     /// Offset of the first byte of the run before `end` that `accepts`, at most `limit` of them.
     @inline(__always)

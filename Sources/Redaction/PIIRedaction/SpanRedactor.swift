@@ -3,7 +3,9 @@ import OTLPWire
 /// Redacts spans in place, everywhere the configuration says. Used by one thread at a time.
 final class SpanRedactor: SpanEditor {
     private let fields: FieldPaths
-    private let places: Set<PIIRedactionConfig.Place>
+    private let readsName: Bool
+    private let readsStatus: Bool
+    private let scansResource: Bool
     private let scansAttributes: Bool
     private let scansEvents: Bool
     private let summary: Bool
@@ -11,8 +13,9 @@ final class SpanRedactor: SpanEditor {
     /// Nil for dry runs.
     private let metrics: PIIRedactionMetrics?
     private var spansChanged = 0
-    private var attributes = OutputBuffer()
-    private var parts = OutputBuffer()
+    /// Unchecked, as in `RedactionScratch`.
+    @exclusivity(unchecked) private var attributes = OutputBuffer()
+    @exclusivity(unchecked) private var parts = OutputBuffer()
 
     /// Attributes that `summary` adds.
     private static let countKey: StaticString = "redaction.count"
@@ -24,7 +27,9 @@ final class SpanRedactor: SpanEditor {
 
     init(_ config: PIIRedactionConfig, _ redactor: TextRedactor, _ metrics: PIIRedactionMetrics?) {
         fields = config.fields
-        places = config.places
+        readsName = config.places.contains(.name) || config.fields.name != nil
+        readsStatus = config.places.contains(.statusMessage) || config.fields.statusMessage != nil
+        scansResource = config.places.contains(.resource)
         scansAttributes = config.places.contains(.attributes)
         scansEvents = config.places.contains(.events)
         summary = config.summary
@@ -58,7 +63,7 @@ final class SpanRedactor: SpanEditor {
         observer?.begin("resource.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
-            resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: places.contains(.resource),
+            resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: scansResource,
             into: &attributes)
         values.startSpan()
         guard count != nil else { return }
@@ -99,10 +104,10 @@ final class SpanRedactor: SpanEditor {
         parts.truncate(to: 0)
         var name: Range<Int>?
         observer?.begin("span.name")
-        if places.contains(.name) || fields.name != nil { name = redactText(span.name, fields.name) }
+        if readsName { name = redactText(span.name, fields.name) }
         var status: Range<Int>?
         observer?.begin("span.status.message")
-        if places.contains(.statusMessage) || fields.statusMessage != nil { status = redactStatus(span.status) }
+        if readsStatus { status = redactStatus(span.status) }
         var events: [Range<Int>?] = []
         if scansEvents || !fields.event.isEmpty {
             for index in 0..<span.eventCount {

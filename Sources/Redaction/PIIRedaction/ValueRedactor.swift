@@ -5,9 +5,9 @@ final class ValueRedactor {
     let redactor: TextRedactor
     let scratch = RedactionScratch()
     /// Values found since `reset`, by kind, and for the current span since `startSpan`.
-    private(set) var counts: [Int]
-    private(set) var spanCounts: [Int]
-    private(set) var spanTotal = 0
+    @exclusivity(unchecked) private(set) var counts: [Int]
+    @exclusivity(unchecked) private(set) var spanCounts: [Int]
+    @exclusivity(unchecked) private(set) var spanTotal = 0
     /// Told of each value found. Nil on the data path.
     var observer: RedactionObserver?
 
@@ -37,7 +37,8 @@ final class ValueRedactor {
     func find(_ text: WireBytes, name: WireBytes, _ strategy: Strategy?) -> Bool {
         let isFound = strategy.map { redactor.take(text, strategy: $0, scratch) } ?? redactor.search(text, name: name, scratch)
         guard isFound else { return false }
-        for kind in scratch.foundKinds {
+        for index in scratch.edits.indices {
+            let kind = scratch.edits[index].kind
             counts[kind] += 1
             spanCounts[kind] += 1
             spanTotal += 1

@@ -37,8 +37,13 @@ public final class RedactionScratch {
         return unescaped[depth]
     }
 
+    @inline(__always)
     func begin() {
-        guard !edits.isEmpty || replacements.count > 0 else { return }
+        if !edits.isEmpty || replacements.count > 0 { clear() }
+    }
+
+    @inline(never)
+    private func clear() {
         edits.removeAll(keepingCapacity: edits.count < 1024)
         replacements.removeAll(keepingCapacity: Self.retainedBytesMax)
     }
