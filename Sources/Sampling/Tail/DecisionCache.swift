@@ -34,6 +34,14 @@ struct DecisionCache {
 
     var keptCount: Int { places.count }
 
+    /// Memory, the dictionary's estimated from above.
+    var byteCount: Int {
+        entries.capacity * MemoryLayout<Entry>.stride + places.capacity * Self.bytesPerPlace + young.byteCount + old.byteCount
+    }
+
+    /// Key, value and their part of the bitmap, at the load that a dictionary has at least.
+    private static let bytesPerPlace = 2 * (MemoryLayout<TraceID>.stride + MemoryLayout<Int32>.stride)
+
     /// Makes the cache large enough for so many more.
     mutating func makeRoom(kept: Int, dropped: Int) {
         keptMax = min(max(keptMax, keptCount + kept), Int(Int32.max) - 1)
@@ -131,6 +139,8 @@ struct DecisionCache {
 private struct DroppedSet {
     private var slots: [UInt64] = []
     private(set) var count = 0
+
+    var byteCount: Int { slots.capacity * MemoryLayout<UInt64>.stride }
 
     var values: [UInt64] { slots.filter { $0 != 0 } }
 

@@ -85,6 +85,9 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         table.byteCount + traces.byteCount + runs.byteCount + requests.byteCount + due.byteCount + rootDue.byteCount
     }
 
+    /// All memory of the shard's own: also that of the decisions it remembers.
+    var ownBytes: Int { bookkeepingBytes + cache.byteCount }
+
     /// When something is to be decided, on the sampler's clock; nil when nothing waits.
     var nextDeadline: Int64? {
         switch (due.first?.deadline, rootDue.first?.deadline) {

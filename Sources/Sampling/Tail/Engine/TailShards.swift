@@ -70,9 +70,9 @@ final class TailShards: Sendable {
 
     private func change<Result>(_ shard: Shard, _ body: (inout TailShard) -> Result) -> Result {
         let (result, traces, bytes) = shard.state.withLock { shard in
-            let before = (traces: shard.traceCount, bytes: shard.bookkeepingBytes)
+            let before = (traces: shard.traceCount, bytes: shard.ownBytes)
             let result = body(&shard)
-            return (result, shard.traceCount - before.traces, shard.bookkeepingBytes - before.bytes)
+            return (result, shard.traceCount - before.traces, shard.ownBytes - before.bytes)
         }
         if traces != 0 {
             self.traces.wrappingAdd(traces, ordering: .relaxed)
@@ -186,7 +186,7 @@ final class TailShards: Sendable {
             for hash in decisions.dropped { byShard[successor.shardIndex(hash)].dropped.append(hash) }
         }
         for (shard, decisions) in zip(successor.shards, byShard) {
-            shard.state.withLock { shard in
+            successor.change(shard) { shard in
                 shard.insert(decisions)
                 shard.succeed(nil)
             }
@@ -201,7 +201,7 @@ final class TailShards: Sendable {
     func remember(_ notes: [DecisionNote]) {
         var byShard = [[DecisionNote]](repeating: [], count: shards.count)
         for note in notes { byShard[shardIndex(KeyedHash.of(note.id, seed: seed))].append(note) }
-        for (shard, own) in zip(shards, byShard) where !own.isEmpty { shard.state.withLock { $0.remember(own) } }
+        for (shard, own) in zip(shards, byShard) where !own.isEmpty { change(shard) { $0.remember(own) } }
     }
 }
 
