@@ -124,7 +124,7 @@ import Testing
         ("type: rate_limiting, rate_limiting: {}", "spans_per_second: is required"),
         ("type: rate_limiting, rate_limiting: {spans_per_second: 0}", "spans_per_second: must be from 1"),
         ("type: span_count, span_count: {min_spans: 3, max_spans: 2}", "max_spans: must be at least min_spans"),
-        ("type: ottl_condition, ottl_condition: {span: ['true', 'name === 1']}", "span: condition 2, column 8"),
+        ("type: ottl_condition, ottl_condition: {span: ['true', 'name === 1']}", "span[1]: column 8"),
         ("type: ottl_condition, ottl_condition: {spanevent: ['nme == 1']}", "spanevent[0]: column 1"),
         ("type: ottl_condition, ottl_condition: {error_mode: loud}", "'loud' is not one of ignore, silent, propagate"),
         ("type: ottl_condition, ottl_condition: {}", "a condition under span or spanevent is needed"),

@@ -51,8 +51,8 @@ extension LogInspection {
         let notes = segments.reduce(0) { $0 + $1.noteCount }
         let bytes = segments.reduce(0) { $0 + $1.fileBytes }
         let id = String(directoryID, radix: 16)
-        let contents = "segments=\(segments.count) requests=\(requests) notes=\(notes) bytes=\(bytes)"
-        return "log id=\(id) \(contents) damaged=\(isDamaged ? "yes" : "no")\n"
+        let counts = "segments=\(segments.count) requests=\(requests) notes=\(notes) bytes=\(bytes)"
+        return "log id=\(id) \(counts) damaged=\(isDamaged ? "yes" : "no")\n"
     }
 
     var damageText: String {
