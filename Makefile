@@ -57,7 +57,6 @@ torture: deps-test build ## break everything around the collector and count the 
 	    --jobs $(or $(JOBS),2) $(if $(SEED),--seed $(SEED))
 
 bench: deps-test build ## measure against Rotel and against plain COPY; writes Benchmarks/RESULTS.md
-	@Benchmarks/redaction
 	@Benchmarks/run
 
 soak: deps-test build ## a long load with an outage, 30 minutes; writes Benchmarks/SOAK.md (MINUTES=30 RATE=8000)

@@ -94,7 +94,7 @@ let package = Package(
             name: "Collector",
             dependencies: [
                 "Configuration", "Exporters", "GenAI", "HTTPServer", "OTLPReceiver", "OTLPWire", "Pipeline", "Redaction",
-                "SelfTelemetry",
+                "Sampling", "SelfTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -115,6 +115,14 @@ let package = Package(
             dependencies: ["GenAI", "OTLPWire", "Pipeline", "SelfTelemetry", .product(name: "Logging", package: "swift-log")],
             path: "Benchmarks/GenAI", swiftSettings: strict),
 
+        // Tail sampling with a clock of its own: for tests against a model, and its figures.
+        .executableTarget(
+            name: "sampling-bench",
+            dependencies: [
+                "Configuration", "GenAI", "OTLPWire", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Benchmarks/Sampling", swiftSettings: strict),
+
         tests("CollectorTests", ["Collector", "Configuration", "OTLPWire", "Pipeline", "SelfTelemetry"] + nio),
         tests("SelfTelemetryTests", ["SelfTelemetry", .product(name: "Logging", package: "swift-log")]),
         tests("ConfigurationTests", ["Configuration"], exclude: ["Fixtures"]),
@@ -132,7 +140,12 @@ let package = Package(
                 "Configuration", "CTextScan", "OTLPWire", "Patterns", "Pipeline", "Redaction", "SelfTelemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["corpus.py"]),
-        tests("SamplingTests", ["Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry"]),
+        tests(
+            "SamplingTests",
+            [
+                "Configuration", "OTLPWire", "Patterns", "Pipeline", "Sampling", "SelfTelemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("OTLPReceiverTests", ["OTLPReceiver", "OTLPWire"]),
         tests(
             "ExportersTests",

@@ -17,6 +17,7 @@ import log as write_ahead_log
 import memory
 import payload
 import processes
+import processors
 import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -65,6 +66,9 @@ def main():
 
     print("write-ahead log: against the same without it", flush=True)
     result.log(write_ahead_log.run(ours, work, requests, log_rounds), log_rounds)
+
+    print("processors by themselves", flush=True)
+    result.processors(processors.run(work))
 
     print(f"memory: idle, then {soak_seconds:.0f} s of load", flush=True)
     sqlite = "sqlite: {path: " + os.path.join(work, "idle.db") + "}"

@@ -4,6 +4,7 @@ import GenAI
 import OTLPReceiver
 import Pipeline
 import Redaction
+import Sampling
 
 /// The one place that names concrete components: a line per component type.
 enum ComponentCatalogue {
@@ -12,8 +13,17 @@ enum ComponentCatalogue {
     ]
 
     private static let processors: [String: @Sendable (ConfigSection, _ id: String) -> ProcessorBlueprint] = [
-        "batch": batchProcessor, "genai": genAIProcessor, "groupbytrace": groupByTraceProcessor,
-        "memory_limiter": memoryLimiterProcessor, "pii_redaction": piiRedactionProcessor,
+        "attributes": attributesProcessor,
+        "batch": batchProcessor,
+        "filter": filterProcessor,
+        "genai": genAIProcessor,
+        "groupbytrace": groupByTraceProcessor,
+        "memory_limiter": memoryLimiterProcessor,
+        "pii_redaction": piiRedactionProcessor,
+        "probabilistic_sampler": probabilisticSampler,
+        "redaction": keyRedactionProcessor,
+        "resource": resourceProcessor,
+        "tail_sampling": tailSamplingProcessor,
     ]
 
     private static let exporters: [String: @Sendable (ConfigSection, _ id: String) -> ExporterBlueprint] = [
@@ -49,6 +59,7 @@ enum ComponentCatalogue {
             Blueprints.Pipeline(
                 id: $0.id, receivers: $0.receivers.map(\.id), processors: $0.processors.map(\.id), exporters: $0.exporters.map(\.id))
         }
+        blueprints.checkRewriters(document)
         for kind in ConfigurationDocument.Kind.allCases {
             for component in document.all(kind) { blueprints.texts[kind, default: [:]][component.id] = component.section.comparisonText }
         }
@@ -85,6 +96,11 @@ private func otlpReceiver(_ section: ConfigSection, _ id: String) -> ReceiverBlu
 
 // MARK: Processors
 
+private func attributesProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = AttributesConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
 private func batchProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = BatchConfig(from: section)
     return ProcessorBlueprint { context, next in
@@ -96,7 +112,7 @@ private func batchProcessor(_ section: ConfigSection, _ id: String) -> Processor
 
 private func genAIProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = GenAIConfig(from: section)
-    return ProcessorBlueprint(changesSpans: true) { context, next in
+    return ProcessorBlueprint(changesSpans: true, genAI: config) { context, next in
         GenAIProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
@@ -119,10 +135,52 @@ private func groupByTraceProcessor(_ section: ConfigSection, _ id: String) -> Pr
 
 private func piiRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
     let config = PIIRedactionConfig(from: section)
-    return ProcessorBlueprint(changesSpans: true) { context, next in
+    let makeRewriter: @Sendable (ComponentContext) -> any RequestRewriter = { context in
+        RequestRedactor(processor: id, config: config, registry: context.registry)
+    }
+    return ProcessorBlueprint(changesSpans: true, redaction: config, makeRewriter: config.redactsBeforeLog ? makeRewriter : nil) {
+        context, next in
         PIIRedactionProcessor(
             id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
     }
+}
+
+private func filterProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = FilterConfig(from: section)
+    return ProcessorBlueprint(changesSpans: config.editsEvents) { context, next in
+        FilterProcessor(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func probabilisticSampler(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ProbabilisticSamplerConfig(from: section)
+    return ProcessorBlueprint { context, next in
+        ProbabilisticSampler(
+            id: id, config: config, next: next, registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = TailSamplingConfig(from: section)
+    let bytes = config.maxMemoryMiB.map { $0 << 20 } ?? .max
+    return ProcessorBlueprint(undecidedBytes: bytes, tailSampling: config) { context, next in
+        TailSamplingProcessor(
+            id: id, config: config, next: next,
+            journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },
+            budget: context.budget, bytesMax: min(bytes, context.memory.undecidedBytesMax), cores: context.eventLoopCount,
+            registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+    }
+}
+
+private func keyRedactionProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = KeyRedactionConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
+}
+
+private func resourceProcessor(_ section: ConfigSection, _ id: String) -> ProcessorBlueprint {
+    let config = ResourceConfig(from: section)
+    return ProcessorBlueprint(changesSpans: true) { context, next in config.processor(id: id, next: next, registry: context.registry) }
 }
 
 // MARK: Exporters

@@ -58,6 +58,8 @@ final class ProblemList {
     /// Files in the order they were given, so that problems are listed in that order.
     var fileOrder: [String] = []
 
+    var count: Int { found.count }
+
     /// No further problem would be listed: what is costly to say need not be worked out.
     var isFull: Bool { found.count >= ConfigurationLimits.problemsMax }
 

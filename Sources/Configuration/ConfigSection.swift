@@ -159,6 +159,13 @@ public final class ConfigSection {
         return parsed ?? fallback
     }
 
+    /// A value of whatever type is written; nil when absent or null.
+    public func anyValue(_ key: String) -> ConfigValue? {
+        guard let node = value(key), let found = ConfigValue(node) else { return nil }
+        record(key, .literal(found.yaml))
+        return found
+    }
+
     // MARK: Lists and mappings
 
     /// A list of texts; one text with commas is taken as a list, as in the Go collector.
@@ -180,6 +187,39 @@ public final class ConfigSection {
         }
         record(key, .list(list))
         return list
+    }
+
+    /// A text of a list, with its place.
+    public struct ListedText {
+        public let text: String
+        /// `processors.filter.traces.span[0]`.
+        public let path: String
+        let location: SourceLocation
+    }
+
+    /// A list of texts that may hold commas, such as conditions; one text alone is a list of one.
+    public func listedTexts(_ key: String) -> [ListedText] {
+        record(key, .list([]))
+        guard let node = value(key) else { return [] }
+        let items: [ConfigNode]
+        switch node.content {
+        case .sequence(let nodes): items = nodes
+        case .string: items = [node]
+        case .null, .bool, .int, .double, .mapping:
+            wrongType(key, node, wanted: "a list of texts")
+            return []
+        }
+        let list = items.enumerated().compactMap { index, item in
+            text(of: item, "\(key)[\(index)]").map { ListedText(text: $0, path: "\(join(key))[\(index)]", location: item.location) }
+        }
+        record(key, .list(list.map(\.text)))
+        return list
+    }
+
+    /// Whether a list of mappings is written.
+    public func hasSections(_ key: String) -> Bool {
+        guard case .sequence(let items)? = value(key)?.content, case .mapping? = items.first?.content else { return false }
+        return true
     }
 
     /// A mapping of texts in the order written, such as headers. `print-config` hides the values: headers carry credentials.
@@ -235,10 +275,18 @@ public final class ConfigSection {
 
     // MARK: Problems
 
+    /// Problems found so far, here and in all sections of the same document: has something just been found?
+    public var problemCount: Int { problems.count }
+
     /// Notes a problem; it points at the key when one is named and written, else at the section.
     public func problem(_ message: String, at key: String? = nil) {
         let place = key.flatMap { entries[$0]?.keyLocation } ?? location
         problems.error(at: place, "\(key.map(join) ?? (path.isEmpty ? "configuration" : path)): \(message)")
+    }
+
+    /// Notes a problem of one text of a list.
+    public func problem(_ message: String, at item: ListedText) {
+        problems.error(at: item.location, "\(item.path): \(message)")
     }
 
     /// Reports the keys nobody read, here and in the sections handed out. Doing it twice is harmless.
@@ -255,8 +303,8 @@ public final class ConfigSection {
         for child in children { child.finish() }
     }
 
-    /// Leaves unread keys unreported: the section's type is unknown, so nothing can be said about them.
-    func ignore() {
+    /// Leaves unread keys unreported: the section's type is unknown or of no interest, so nothing can be said about them.
+    public func ignore() {
         finished = true
     }
 

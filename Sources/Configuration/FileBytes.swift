@@ -16,6 +16,11 @@ public enum FileBytes {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unreadable(describe(errno)) }
         defer { close(descriptor) }
+        return try read(descriptor: descriptor, bytesMax: bytesMax)
+    }
+
+    /// What is left to read of an open file, such as standard input.
+    public static func read(descriptor: Int32, bytesMax: Int) throws(Failure) -> [UInt8] {
         var bytes: [UInt8] = []
         while true {
             let used = bytes.count

@@ -1,5 +1,5 @@
 /// Finds the known word a mistyped one was meant to be.
-enum KeySuggestion {
+public enum KeySuggestion {
     /// Words longer than this are not compared: the distance costs length squared, and no key is that long.
     private static let lengthMax = 64
 
@@ -17,7 +17,7 @@ enum KeySuggestion {
     }
 
     /// `; did you mean 'x'?` or nothing.
-    static func hint(for word: String, among candidates: some Sequence<String>) -> String {
+    public static func hint(for word: String, among candidates: some Sequence<String>) -> String {
         nearest(to: word, among: candidates).map { "; did you mean '\($0)'?" } ?? ""
     }
 

@@ -81,6 +81,8 @@ final class PayloadCopy: @unchecked Sendable {
         budget.charge(source.count)
     }
 
+    var mutableBytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(mutating: bytes) }
+
     deinit {
         budget.release(bytes.count)
         free(UnsafeMutableRawPointer(mutating: bytes.baseAddress))

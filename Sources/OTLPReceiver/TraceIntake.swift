@@ -13,6 +13,8 @@ final class TraceIntake {
         let payload: WireBytes
         /// Owns `payload` when that is not the body itself.
         let copy: PayloadCopy?
+        /// What the log recognises the request by when that is not `payload`.
+        var identity: PayloadCopy?
     }
 
     private let output: ReceiverOutput
@@ -44,7 +46,8 @@ final class TraceIntake {
     var isServing: Bool {
         switch output.admission {
         case .accepted, .retryable(.queueFull, _), .retryable(.memoryLimit, _), .retryable(.logFull, _): true
-        case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .retryable(.tooLarge, _), .permanent:
+        case .retryable(.shuttingDown, _), .retryable(.noPipeline, _), .retryable(.logUnavailable, _), .retryable(.tooLarge, _),
+            .retryable(.conditionFailed, _), .permanent:
             false
         }
     }
@@ -138,6 +141,7 @@ final class TraceIntake {
                 rejected: batch.rejectedSpanCount,
                 reason: "spans need a 16-byte trace id and an 8-byte span id that are not all zero")
         }
+        if batch.spanCount > 0, let rewriter = output.rewriter { return try rewritten(batch, success, rewriter, holding: holding) }
         guard !isBody, isDurable, batch.spanCount > 0 else {
             return Decoded(batch: batch, success: success, payload: bytes, copy: nil)
         }
@@ -146,6 +150,33 @@ final class TraceIntake {
         defer { budget.release(bytes.count) }
         guard let copy = PayloadCopy(of: bytes, budget: budget) else { throw .overloaded }
         return Decoded(batch: batch, success: success, payload: copy.bytes, copy: copy)
+    }
+
+    /// What the log gets is made from the batch again, also when nothing was found: bytes as they came may hold more than the batch does,
+    /// such as spans that were rejected.
+    private func rewritten(
+        _ batch: TraceBatch, _ success: Answers.Success, _ rewriter: any RequestRewriter, holding: Int
+    ) throws(RequestProblem) -> Decoded {
+        do throws(EditError) {
+            try rewriter.rewrite(batch)
+        } catch {
+            throw .rejected(.tooLarge)
+        }
+        batch.rewrittenBy = rewriter.digest
+        var encoded = OutputBuffer()
+        OTLPProtobufWriter.append(batch, to: &encoded)
+        // The encoded request, what the log gets of it, and what it is recognised by; the copies charge what they take.
+        let bytes = encoded.count * (rewriter.variesByProcess ? 3 : 2)
+        try reserve(bytes, holding: holding + batch.byteCount, orElse: .messageTooLarge(maxBytes: encoded.count - 1))
+        defer { budget.release(bytes) }
+        guard let copy = encoded.withBytes({ PayloadCopy(of: $0, budget: budget) }) else { throw .overloaded }
+        var decoded = Decoded(batch: batch, success: success, payload: copy.bytes, copy: copy)
+        if rewriter.variesByProcess {
+            guard let identity = PayloadCopy(of: copy.bytes, budget: budget) else { throw .overloaded }
+            rewriter.blankWhatVaries(in: identity.mutableBytes)
+            decoded.identity = identity
+        }
+        return decoded
     }
 
     /// Whether requests are answered only once the write-ahead log has them.
@@ -169,10 +200,11 @@ final class TraceIntake {
 
     /// With the log: makes the request durable. Its payload must stay valid until `completion` is called, from any thread.
     func append(_ decoded: Decoded, completion: @escaping @Sendable (AppendOutcome) -> Void) {
-        output.log?.append(
-            LogRequest(
-                signal: .traces, project: output.receiver, receivedUnixNano: decoded.batch.receivedUnixNano, payload: decoded.payload),
-            completion: completion)
+        var request = LogRequest(
+            signal: .traces, project: output.receiver, receivedUnixNano: decoded.batch.receivedUnixNano, payload: decoded.payload)
+        request.identity = decoded.identity?.bytes
+        request.rewrittenBy = decoded.batch.rewrittenBy
+        withExtendedLifetime(decoded.identity) { output.log?.append(request, completion: completion) }
     }
 
     /// With the log: what the log has said is carried out.

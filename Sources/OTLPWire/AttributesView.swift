@@ -1,8 +1,11 @@
 import Glibc
 
-/// Field numbers of a span and of the messages below it, which stay encoded until somebody asks.
+/// Field numbers of a request and of the messages below it; from the span down they stay encoded until somebody asks.
 /// Source: opentelemetry/proto/common/v1/common.proto, resource.proto and trace.proto of OTLP 1.11.
 public enum OTLPField {
+    public enum TracesRequest { public static let resourceSpans: UInt32 = 1 }
+    public enum ResourceSpans { public static let resource: UInt32 = 1, scopeSpans: UInt32 = 2, schemaURL: UInt32 = 3 }
+    public enum ScopeSpans { public static let scope: UInt32 = 1, spans: UInt32 = 2, schemaURL: UInt32 = 3 }
     public enum KeyValue { public static let key: UInt32 = 1, value: UInt32 = 2 }
     public enum AnyValue {
         public static let string: UInt32 = 1, bool: UInt32 = 2, int: UInt32 = 3, double: UInt32 = 4

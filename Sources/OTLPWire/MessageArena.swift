@@ -17,7 +17,7 @@ public final class MessageArena: @unchecked Sendable {
         var end: UInt = 0
         var chunks: UnsafeMutablePointer<ArenaChunk>?
         var allocatedBytes = 0
-        let capacityMax: Int
+        var capacityMax: Int
         var isExhausted = false
         /// Size of the chunk to allocate next.
         var nextChunkBytes: Int
@@ -45,6 +45,12 @@ public final class MessageArena: @unchecked Sendable {
 
     /// Bytes the arena may take from the system in all.
     var capacityMax: Int { state.pointee.capacityMax }
+
+    /// Lets the arena take so much more.
+    func raiseCapacity(by bytes: Int) {
+        state.pointee.capacityMax =
+            state.pointee.capacityMax.addingReportingOverflow(bytes).overflow ? .max : state.pointee.capacityMax + bytes
+    }
 
     /// Whether an allocation failed because of `capacityMax`.
     public var isExhausted: Bool { state.pointee.isExhausted }

@@ -37,6 +37,8 @@ struct SpanRecord: BitwiseCopyable {
     private(set) var droppedAttributesCount: UInt32 = 0
     private(set) var droppedEventsCount: UInt32 = 0
     private(set) var droppedLinksCount: UInt32 = 0
+    /// Of the message as it came.
+    private(set) var encodedBytes: UInt32 = 0
     /// In the batch's arena; set by the GenAI stage.
     var genAI: UnsafePointer<GenAIRecord>?
 
@@ -82,6 +84,7 @@ struct SpanRecord: BitwiseCopyable {
         message = encoded.baseAddress ?? WireReader.nowhere
         attributesStart = message
         guard encoded.count <= UInt32.max else { throw .malformed(.truncated) }
+        encodedBytes = UInt32(encoded.count)
         var attributes = AttributeRun()
         do {
             try read(encoded, &attributes)
@@ -235,6 +238,19 @@ struct SpanRecord: BitwiseCopyable {
 }
 
 extension SpanRecord {
+    /// Leaves the events at these indexes and no others; on failure nothing is changed. Nothing is counted as dropped: who removes
+    /// events on purpose does not want to read of them.
+    mutating func keepEvents(_ kept: [Int], arena: MessageArena) throws(EditError) {
+        guard let index = arena.allocate(Slice.self, count: kept.count + Int(linkCount)), let children else { throw .arenaExhausted }
+        for (place, event) in kept.enumerated() {
+            precondition(event >= 0 && event < Int(eventCount))
+            (index + place).initialize(to: children[event])
+        }
+        for link in 0..<Int(linkCount) { (index + kept.count + link).initialize(to: children[Int(eventCount) + link]) }
+        self.children = UnsafePointer(index)
+        eventCount = UInt32(truncatingIfNeeded: kept.count)
+    }
+
     /// Puts other attributes in place: `run` are fields number 9 of a span with their tags, in the batch's arena.
     mutating func setAttributes(_ run: WireBytes, count: UInt32) {
         attributesStart = run.baseAddress ?? message

@@ -17,6 +17,8 @@ public struct SpanView: BitwiseCopyable {
     public var droppedAttributesCount: UInt32 { record.pointee.droppedAttributesCount }
     public var droppedEventsCount: UInt32 { record.pointee.droppedEventsCount }
     public var droppedLinksCount: UInt32 { record.pointee.droppedLinksCount }
+    /// Bytes of the `Span` message as it came.
+    public var encodedByteCount: Int { Int(record.pointee.encodedBytes) }
 
     public var attributeCount: Int { Int(record.pointee.attributeCount) }
     public var attributes: AttributesView { AttributesView(message: record.pointee.attributes, field: OTLPField.Span.attributes) }
@@ -36,7 +38,7 @@ public struct SpanView: BitwiseCopyable {
 
 /// One scope's spans within one resource.
 struct ScopeRecord: BitwiseCopyable {
-    let scope: WireBytes
+    var scope: WireBytes
     let schemaURL: WireBytes
     var resource: UnsafePointer<ResourceRecord>
 }

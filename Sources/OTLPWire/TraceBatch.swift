@@ -22,6 +22,11 @@ public struct DecodeLimits: Sendable {
     public var arenaBytesFree = 256 * 1024
     /// Arena bytes that no request may exceed (8 times the default message limit).
     public var arenaBytesMax = 512 * 1024 * 1024
+    /// Arena bytes per request byte that stages may take beyond that for what they write: a text of nothing but the shortest values
+    /// grows to 4 times its size when it is redacted. Not tied to what decoding was allowed, which is little more than it needs.
+    public var changeBytesPerRequestByte = 4
+    /// Arena bytes that stages may take for any request, however small.
+    public var changeBytesFree = 256 * 1024
 
     public init() {}
 
@@ -29,6 +34,8 @@ public struct DecodeLimits: Sendable {
     public func arenaCapacity(forRequestBytes bytes: Int) -> Int {
         min(arenaBytesMax, arenaBytesFree + arenaBytesPerRequestByte * bytes)
     }
+
+    func changeCapacity(forRequestBytes bytes: Int) -> Int { changeBytesFree + changeBytesPerRequestByte * bytes }
 
     /// What any ordinary request's arena stays below.
     public func ordinaryArenaCapacity(forRequestBytes bytes: Int) -> Int {
@@ -116,6 +123,7 @@ public final class TraceBatch: @unchecked Sendable {
         let request = arena.withAllocator { otlp__export_trace_service_request__unpack($0, bytes.count, start) }
         guard let request else { throw arena.isExhausted ? .expandsTooMuch : .malformed }
         let index = try SpanIndex(of: request, arena: arena, limits: limits)
+        arena.raiseCapacity(by: limits.changeCapacity(forRequestBytes: bytes.count))
         return TraceBatch(arena: arena, index: index, receivedUnixNano: receivedUnixNano, account: account)
     }
 }

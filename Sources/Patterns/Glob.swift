@@ -4,6 +4,8 @@ import OTLPWire
 public struct Glob: Sendable, Equatable {
     private let pieces: [[UInt8]]
     private let ignoresCase: Bool
+    /// As it was written, in small letters where case is ignored.
+    public var text: String { pieces.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "*") }
     /// Whether there is no `*`.
     public var isLiteral: Bool { pieces.count == 1 }
     /// The text when there is no `*`.

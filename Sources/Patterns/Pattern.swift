@@ -12,9 +12,12 @@ public struct PatternProblem: Error, CustomStringConvertible {
 
 /// A compiled regular expression in Go's syntax (RE2's). Matching takes time linear in the text, whatever the pattern.
 public final class Pattern: @unchecked Sendable {
+    /// As it was written.
+    public let text: String
     private let handle: OpaquePointer
 
     public init(_ text: String) throws(PatternProblem) {
+        self.text = text
         var problem = cre2_problem()
         var copy = text
         let made = copy.withUTF8 { bytes in

@@ -18,6 +18,7 @@ public enum Refusal: String, Sendable, Equatable, CaseIterable {
     case tooLarge = "too_large"
     case logFull = "log_full"
     case logUnavailable = "log_unavailable"
+    case conditionFailed = "condition_failed"
 
     public var message: String {
         switch self {
@@ -28,6 +29,7 @@ public enum Refusal: String, Sendable, Equatable, CaseIterable {
         case .tooLarge: "the request takes too much memory once it is processed"
         case .logFull: "the write-ahead log is full; the exporters are slower than what comes in"
         case .logUnavailable: "the write-ahead log cannot be written"
+        case .conditionFailed: "a filter's condition could not be evaluated for a span, and its error_mode is propagate"
         }
     }
 }

@@ -217,6 +217,7 @@ public final class PipelineEntry: Consumer {
             metrics?.unreadable.emit(metadata: ["pipeline": "\(id)"])
             return
         }
+        batch.rewrittenBy = request.rewrittenBy
         request.hold.charge(batch.byteCount, to: held)
         switch next.consume(SpanBatch(batch, hold: request.hold)) {
         case .accepted: metrics?.fed.add(batch.spanCount)

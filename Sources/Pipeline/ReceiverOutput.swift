@@ -16,18 +16,25 @@ public final class ReceiverOutput: Sendable {
         var next: any Consumer<SpanBatch>
         /// Readers of pipelines that this receiver does not feed: they are done with its requests from the start.
         var bystanders: [Int]
+        var rewriter: (any RequestRewriter)?
     }
 
-    public init(receiver: String, entries: [PipelineEntry], log: WriteAheadLog?, bystanders: [Int] = []) {
+    public init(
+        receiver: String, entries: [PipelineEntry], log: WriteAheadLog?, bystanders: [Int] = [], rewriter: (any RequestRewriter)? = nil
+    ) {
         self.receiver = receiver
         self.log = log
-        route = Mutex(Route(fed: entries, next: FanOut<SpanBatch>.make(entries), bystanders: bystanders))
+        route = Mutex(Route(fed: entries, next: FanOut<SpanBatch>.make(entries), bystanders: bystanders, rewriter: rewriter))
     }
 
     /// Feeds other pipelines from the next request on.
-    public func replaceEntries(_ entries: [PipelineEntry], bystanders: [Int] = []) {
-        route.withLock { $0 = Route(fed: entries, next: FanOut<SpanBatch>.make(entries), bystanders: bystanders) }
+    public func replaceEntries(_ entries: [PipelineEntry], bystanders: [Int] = [], rewriter: (any RequestRewriter)? = nil) {
+        let new = Route(fed: entries, next: FanOut<SpanBatch>.make(entries), bystanders: bystanders, rewriter: rewriter)
+        route.withLock { $0 = new }
     }
+
+    /// What requests go through before they are appended; nil without the log.
+    public var rewriter: (any RequestRewriter)? { log == nil ? nil : route.withLock { $0.rewriter } }
 
     /// What a request would most likely be answered now.
     public var admission: Outcome { log?.admission ?? route.withLock { $0.next }.admission }

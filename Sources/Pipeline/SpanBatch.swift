@@ -28,16 +28,75 @@ extension TelemetryBatch {
     public func keepInLog() -> Int { 0 }
 }
 
-/// A span on its way, with what the samplers decided about it. The decision is here and not in the span, because two
-/// pipelines may decide differently on the same batch.
+/// What samplers have decided about some spans of a request: beside the spans and not in them, because two pipelines may decide
+/// differently on the same request. Shared by the slices it holds for.
+public final class SamplingDecision: Sendable {
+    /// 1 / probability with which the spans were kept, over all samplers up to now, the clients' included.
+    public let adjustedCount: Double
+    /// Name of the policy that kept them.
+    public let reason: String
+    /// What the spans' tracestate says from now on; nil where it stays as it came.
+    public let traceState: TraceStateChange?
+    /// What that comes to for spans without a tracestate, which most are.
+    fileprivate let loneTraceState: [UInt8]
+    /// The processor's id, where spans may come back to it decided: its successor after a reload must not decide again.
+    public let sampler: String?
+
+    public struct TraceStateChange: Sendable, Equatable {
+        /// `th`; nil takes it out.
+        public let threshold: SamplingThreshold?
+        /// `rv`; nil leaves what is there.
+        public let randomness: Randomness?
+
+        public init(threshold: SamplingThreshold?, randomness: Randomness? = nil) {
+            self.threshold = threshold
+            self.randomness = randomness
+        }
+    }
+
+    public init(adjustedCount: Double, reason: String, traceState: TraceStateChange? = nil, sampler: String? = nil) {
+        self.adjustedCount = adjustedCount
+        self.reason = reason
+        self.traceState = traceState
+        loneTraceState = traceState.map { OTelTraceState.alone(threshold: $0.threshold, randomness: $0.randomness) } ?? []
+        self.sampler = sampler
+    }
+}
+
+/// A span on its way, with what the samplers decided about it. Valid while its batch is held.
 public struct SpanReference {
     public let span: SpanView
     /// Arrival time of the span's request, Unix nanoseconds.
     public let receivedUnixNano: UInt64
-    /// 1 / probability with which this span was kept.
-    public let adjustedCount: Double
-    /// Name of the policy that kept it; nil when nothing was sampled.
-    public let samplingReason: String?
+    /// The slice owns it: a reference is made for each span, and counting references would cost more than the rest of it.
+    unowned(unsafe) public let decision: SamplingDecision?
+
+    public init(span: SpanView, receivedUnixNano: UInt64, decision: SamplingDecision?) {
+        self.span = span
+        self.receivedUnixNano = receivedUnixNano
+        self.decision = decision
+    }
+
+    /// 1 / probability with which this span was kept, as told by its tracestate (`th`) when no sampler here has seen it.
+    @inline(__always)
+    public var adjustedCount: Double { decision?.adjustedCount ?? span.toldAdjustedCount }
+
+    /// The tracestate with what the samplers have changed in it.
+    @inline(__always)
+    public func withTraceState<Result, Failure: Error>(_ body: (WireBytes) throws(Failure) -> Result) throws(Failure) -> Result {
+        guard let decision, let change = decision.traceState else { return try body(span.traceState) }
+        if span.traceState.isEmpty {
+            return try decision.loneTraceState.withUnsafeBufferPointer { (bytes) throws(Failure) in try body(WireBytes(bytes)) }
+        }
+        let state = OTelTraceState(span.traceState)
+        guard let changed = state.rewritten(threshold: change.threshold, randomness: change.randomness) else {
+            return try body(span.traceState)
+        }
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: changed.count, alignment: 1)
+        defer { bytes.deallocate() }
+        bytes.copyBytes(from: changed)
+        return try body(WireBytes(bytes))
+    }
 }
 
 /// A run of one request's spans.
@@ -47,36 +106,44 @@ public struct SpanSlice: Sendable {
     /// request is gone, the record is released for this pipeline.
     public let hold: LogHold?
     public private(set) var range: Range<Int>
+    /// Nil while no sampler has decided about these spans.
+    public let decision: SamplingDecision?
 
     public init(_ batch: TraceBatch, hold: LogHold? = nil) {
-        self.init(batch, hold, 0..<batch.spanCount)
+        self.init(batch, hold, 0..<batch.spanCount, nil)
     }
 
-    fileprivate init(_ batch: TraceBatch, _ hold: LogHold?, _ range: Range<Int>) {
+    fileprivate init(_ batch: TraceBatch, _ hold: LogHold?, _ range: Range<Int>, _ decision: SamplingDecision?) {
         self.batch = batch
         self.hold = hold
         self.range = range
+        self.decision = decision
     }
 
     @inline(__always)
     public func forEach<Failure: Error>(_ body: (SpanReference) throws(Failure) -> Void) throws(Failure) {
-        for index in range {
-            try body(
-                SpanReference(
-                    span: batch[index], receivedUnixNano: batch.receivedUnixNano, adjustedCount: 1, samplingReason: nil))
-        }
+        for index in range { try body(self[index]) }
+    }
+
+    /// The span at a position of `range`.
+    @inline(__always)
+    public subscript(index: Int) -> SpanReference {
+        SpanReference(span: batch[index], receivedUnixNano: batch.receivedUnixNano, decision: decision)
     }
 
     /// Some of this slice's spans; `part` is in terms of `range`.
-    public func part(_ part: Range<Int>) -> SpanSlice {
+    public func part(_ part: Range<Int>) -> SpanSlice { self.part(part, decision) }
+
+    /// Some of this slice's spans, about which `decision` was made.
+    public func part(_ part: Range<Int>, _ decision: SamplingDecision?) -> SpanSlice {
         precondition(part.lowerBound >= range.lowerBound && part.upperBound <= range.upperBound)
-        return SpanSlice(batch, hold, part)
+        return SpanSlice(batch, hold, part, decision)
     }
 
     fileprivate mutating func removeFirst(_ count: Int) -> SpanSlice {
         let cut = range.lowerBound + count
         defer { range = cut..<range.upperBound }
-        return SpanSlice(batch, hold, range.lowerBound..<cut)
+        return SpanSlice(batch, hold, range.lowerBound..<cut, decision)
     }
 }
 
@@ -101,6 +168,12 @@ public struct SpanBatch: TelemetryBatch {
         self.slices = slices
         itemCount = slices.reduce(0) { $0 + $1.range.count }
         byteCount = Self.byteCount(of: slices)
+    }
+
+    /// What a stage keeps of `batch`.
+    public init(slices: [SpanSlice], of batch: SpanBatch) {
+        self.init(slices: slices)
+        isInDoubt = batch.isInDoubt
     }
 
     private static func byteCount(of slices: [SpanSlice]) -> Int {

@@ -163,4 +163,15 @@ import Testing
         #expect((change.kept + change.retired).map(\.description).sorted() == old.map(\.description).sorted())
         #expect(change.kept == old.filter(change.kept.contains))
     }
+
+    @Test func aKeptReceiverIsRedirectedWhenWhatRewritesItsRequestsChanges() {
+        var (old, new) = (topology("t: r=1 > p=1 > a"), topology("t: r=1 > p=2 > a"))
+        #expect(ReloadPlan(from: old, to: new).redirectedReceivers == [])
+        old.rewriters = [id("r"): "1"]
+        #expect(ReloadPlan(from: old, to: new).redirectedReceivers == [id("r")])
+        new.rewriters = [id("r"): "2"]
+        #expect(ReloadPlan(from: old, to: new).redirectedReceivers == [id("r")])
+        old.rewriters = new.rewriters
+        #expect(ReloadPlan(from: old, to: new).redirectedReceivers == [])
+    }
 }

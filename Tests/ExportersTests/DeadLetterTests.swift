@@ -13,7 +13,7 @@ import Testing
 
     private func letters(_ batch: SpanBatch) -> [DeadLetterFile.Letter] {
         var letters: [DeadLetterFile.Letter] = []
-        batch.forEach { letters.append(DeadLetterFile.Letter(span: $0.span, problem: problem, code: "23514")) }
+        batch.forEach { letters.append(DeadLetterFile.Letter(reference: $0, problem: problem, code: "23514")) }
         return letters
     }
 

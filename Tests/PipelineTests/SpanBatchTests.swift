@@ -31,7 +31,7 @@ private final class CountingAccount: ByteAccount {
     private func ids(_ batch: SpanBatch) -> [UInt8] {
         var out: [UInt8] = []
         batch.forEach { reference in
-            #expect(reference.receivedUnixNano == 7 && reference.adjustedCount == 1 && reference.samplingReason == nil)
+            #expect(reference.receivedUnixNano == 7 && reference.adjustedCount == 1 && reference.decision == nil)
             out.append(UInt8(truncatingIfNeeded: reference.span.spanID.word))
         }
         return out
@@ -81,5 +81,64 @@ private final class CountingAccount: ByteAccount {
             #expect(taken.byteCount == one)
         }
         #expect(account.held == batch.byteCount && batch.itemCount == 2)
+    }
+
+    // MARK: Decisions
+
+    /// Slices of one request of ten spans with decisions a, none, b.
+    private func decided() throws -> (batch: SpanBatch, a: SamplingDecision, b: SamplingDecision) {
+        let whole = try request(0..<10).slices[0]
+        let a = SamplingDecision(
+            adjustedCount: 2, reason: "a", traceState: .init(threshold: SamplingThreshold(probability: 0.5, precision: 4)))
+        let b = SamplingDecision(adjustedCount: 10, reason: "b")
+        return (SpanBatch(slices: [whole.part(0..<4, a), whole.part(4..<5), whole.part(6..<10, b)]), a, b)
+    }
+
+    /// Span id, decision's reason, adjusted count and tracestate of each span.
+    private func described(_ batch: SpanBatch) -> [String] {
+        var out: [String] = []
+        batch.forEach { reference in
+            let state = reference.withTraceState { String(decoding: $0, as: UTF8.self) }
+            let id = reference.span.spanID.word & 0xFF
+            out.append("\(id) \(reference.decision?.reason ?? "-") \(Int(reference.adjustedCount)) \(state)")
+        }
+        return out
+    }
+
+    private static let described = [
+        "0 a 2 ot=th:8", "1 a 2 ot=th:8", "2 a 2 ot=th:8", "3 a 2 ot=th:8", "4 - 1 ", "6 b 10 ", "7 b 10 ", "8 b 10 ", "9 b 10 ",
+    ]
+
+    @Test func aDecisionStaysWithItsSpansWhereverABatchIsCut() throws {
+        for count in 0...9 {
+            var batch = try decided().batch
+            let taken = batch.removeFirst(count)
+            #expect(described(taken) == Array(Self.described[..<count]))
+            #expect(described(batch) == Array(Self.described[count...]))
+            // And when the pieces come together again, in another order.
+            batch.append(taken)
+            #expect(described(batch) == Array(Self.described[count...] + Self.described[..<count]))
+        }
+    }
+
+    @Test func aPartHasTheDecisionOfItsWholeUnlessItIsGivenAnother() throws {
+        let (batch, a, b) = try decided()
+        let first = batch.slices[0]
+        #expect(first.part(1..<3).decision === a)
+        #expect(first.part(1..<3, b).decision === b && first.part(1..<3, nil).decision == nil)
+        #expect(first.decision === a && first[3].decision === a)
+    }
+
+    @Test func sharedSlicesOfOneRequestCountItsMemoryOnce() throws {
+        let batch = try decided().batch
+        #expect(batch.itemCount == 9 && batch.byteCount == account.held)
+    }
+
+    @Test func whatAStageKeepsOfABatchInDoubtIsInDoubt() throws {
+        var batch = try request(0..<4)
+        let part = batch.slices[0].part(1..<2)
+        #expect(!SpanBatch(slices: [part], of: batch).isReplayed)
+        batch.markInDoubt()
+        #expect(SpanBatch(slices: [part], of: batch).isReplayed && !SpanBatch(slices: [part]).isReplayed)
     }
 }

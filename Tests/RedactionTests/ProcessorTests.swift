@@ -105,10 +105,11 @@ private func attributes(_ view: AttributesView) -> [String] {
         config.summary = true
         let (batch, registry) = try redacted(config)
         let span = batch.slices[0].batch[0]
-        #expect(attributes(span.attributes) == [
-            "plain=nothing here", #"prompt=[{"content":"I am <EMAIL>"}]"#, "user.name=****", #"list=["x", "<US_SSN>"]"#, "count=7",
-            #"map=["inner=<EMAIL>"]"#, "last=end", "redaction.count=7", #"redaction.kinds=["email", "field", "us_ssn"]"#,
-        ])
+        #expect(
+            attributes(span.attributes) == [
+                "plain=nothing here", #"prompt=[{"content":"I am <EMAIL>"}]"#, "user.name=****", #"list=["x", "<US_SSN>"]"#, "count=7",
+                #"map=["inner=<EMAIL>"]"#, "last=end", "redaction.count=7", #"redaction.kinds=["email", "field", "us_ssn"]"#,
+            ])
         #expect(span.attributeCount == 9)
         #expect(text(span.name) == "GET /users/<EMAIL>")
         #expect(text(span.status.message) == "failed for <EMAIL>")
@@ -185,6 +186,8 @@ private func attributes(_ view: AttributesView) -> [String] {
         var limits = DecodeLimits()
         limits.arenaBytesFree = 3000
         limits.arenaBytesPerRequestByte = 1
+        limits.changeBytesPerRequestByte = 0
+        limits.changeBytesFree = 0
         let bytes = request(spans: 4)
         let batch = try bytes.withUnsafeBytes { try TraceBatch.decode($0, receivedUnixNano: 1, limits: limits) }
         let sink = Sink()

@@ -46,7 +46,17 @@ import Testing
         "trace_state[\"no\"] == nil",
         "flags == 257", "dropped_attributes_count == 0", "true or false and false", "not (true and false)", "not false and true",
         "name == \"GET \\u002fusers\" or name == \"GET /users\"", "attributes[\"count\"] != \"42\"", "name > \"GET\"",
-        "name <= \"GET /users\"",
+        "name <= \"GET /users\"", "Len(events) == 2", "Len(links) == 0", "events != nil", "IsList(events)",
+        "Milliseconds(end_time - start_time) == 100", "Seconds(end_time - start_time) == 0.1", "Nanoseconds(Duration(\"1us\")) == 1000",
+        "Minutes(Duration(\"90s\")) == 1.5", "Hours(Duration(\"90m\")) == 1.5", "Microseconds(Duration(\"1.5ms\")) == 1500",
+        "UnixSeconds(start_time) == 1700000000", "UnixMilli(start_time) == 1700000000000", "UnixNano(start_time) == start_time_unix_nano",
+        "UnixMicro(start_time) == 1700000000000000", "ToUpperCase(name) == \"GET /USERS\"", "Substring(name, 4, 6) == \"/users\"",
+        "ContainsValue(attributes[\"tags\"], \"a\")", "ContainsValue(attributes[\"tags\"], 2)",
+        "not ContainsValue(attributes[\"tags\"], 3)", "resource.schema_url == \"\"", "resource.dropped_attributes_count == 0",
+        "scope.schema_url == \"\"", "instrumentation_scope.dropped_attributes_count == 0", "attributes[\"no\"][\"such\"] == nil",
+        "attributes[\"nested\"][\"inner\"] != nil", "Len(attributes[\"nested\"][\"inner\"]) == 1", "span.kind == SPAN_KIND_SERVER",
+        "span.status.code != STATUS_CODE_UNSET and STATUS_CODE_OK == 1", "SPAN_KIND_UNSPECIFIED < SPAN_KIND_INTERNAL",
+        "SPAN_KIND_CLIENT + SPAN_KIND_PRODUCER + SPAN_KIND_CONSUMER == 12", "dropped_events_count + dropped_links_count == 0",
     ]
 
     @Test("holds for a span of which it says the truth", arguments: held)
@@ -82,7 +92,12 @@ import Testing
         "what cannot be computed is a failure and no answer",
         arguments: [
             ("name + 1 == 2", OTTLFailure.wrongType), ("1 / 0 == 1", .divisionByZero), ("9223372036854775807 + 1 > 0", .overflow),
-            ("HasPrefix(attributes[\"count\"], \"4\")", .wrongType), ("Len(attributes[\"count\"]) == 2", .wrongType),
+            ("HasPrefix(attributes[\"count\"], \"4\")", .wrongType), ("HasPrefix(attributes[\"missing\"], \"4\")", .wrongType),
+            ("not Contains(attributes[\"missing\"], \"4\")", .wrongType), ("Substring(name, 4, 7) == \"\"", .outOfRange),
+            ("Substring(name, -1, 2) == \"\"", .outOfRange), ("Substring(name, 9223372036854775807, 2) == \"\"", .outOfRange),
+            ("ContainsValue(name, \"G\")", .wrongType), ("Seconds(name) == 1", .wrongType), ("-attributes[\"missing\"] == 1", .wrongType),
+            ("attributes[\"missing\"] + 1 == 1", .wrongType), ("ToUpperCase(kind) == \"\"", .wrongType),
+            ("Len(attributes[\"count\"]) == 2", .wrongType),
         ])
     func failures(_ text: String, _ failure: OTTLFailure) throws {
         let batch = try TestSpan.batch([Self.span])

@@ -169,9 +169,9 @@ def registry_hosts(tree):
 
 
 def dead_files(tree):
-    """A Swift file none of whose declarations is named in another one is dead."""
-    words = {path: set(re.findall(r"\w+", tree.blanked(path))) for path in tree.swift()}
-    for path in words:
+    """A Swift file none of whose declarations is named in another one, or in a benchmark, is dead."""
+    words = {path: set(re.findall(r"\w+", tree.blanked(path))) for path in tree.swift() + tree.swift("Benchmarks/")}
+    for path in tree.swift():
         blanked = tree.blanked(path)
         if path.endswith("/main.swift") or "@main" in blanked:
             continue

@@ -4,11 +4,16 @@ from dataclasses import dataclass, field
 
 from faults import KINDS
 from proxy import TRAPS
+from sampling import Sampling
 
 EVENTS_MIN, EVENTS_MAX = 4, 9
 SECONDS_MIN, SECONDS_MAX = 2.0, 4.5
 SQLITE_SHARE = 0.2
-GROUPING_SHARE = 0.5
+GROUPING_SHARE = 0.3
+# Weights of the samplers in a round's pipeline.
+SAMPLERS = {(): 4, ("head",): 1, ("tail",): 4, ("head", "tail"): 1}
+# Events that may destroy decisions in the log: a trace of which it tells nothing any more is decided about anew.
+DAMAGE = {"flip a bit in a record", "flip bits anywhere but in records", "tear the last record", "garbage after the last record"}
 
 # name: (weight, what it needs)
 EVENTS = {
@@ -50,13 +55,18 @@ class Event:
 class Plan:
     store: str
     grouping: bool
+    sampling: Sampling
     with_log: bool
     seconds: float
     events: list
     settings: dict
 
+    @property
+    def damages_decisions(self):
+        return any(event.name in DAMAGE for event in self.events)
+
     def __str__(self):
-        return (f"{self.store}{', groupbytrace' if self.grouping else ''}{'' if self.with_log else ', no log'}, "
+        return (f"{self.store}{', groupbytrace' if self.grouping else ''}{self.sampling}{'' if self.with_log else ', no log'}, "
                 f"{self.seconds:.1f} s, {self.settings}")
 
 
@@ -64,8 +74,8 @@ def round_random(seed, number):
     return random.Random(f"{seed}/{number}")
 
 
-def make_plan(rng, with_log=True, has_disk=True, only=None):
-    """`only`: names of the events to choose from."""
+def make_plan(rng, with_log=True, has_disk=True, only=None, samplers=None):
+    """`only`: names of the events to choose from; `samplers`: instead of drawn ones."""
     store = "sqlite" if rng.random() < SQLITE_SHARE else "postgres"
     if only and any(EVENTS[name][1] in ("postgres", "sqlite") for name in only):
         store = next(EVENTS[name][1] for name in only if EVENTS[name][1] in ("postgres", "sqlite"))
@@ -78,7 +88,8 @@ def make_plan(rng, with_log=True, has_disk=True, only=None):
     times = sorted(rng.uniform(0.1, seconds) for _ in range(rng.randint(EVENTS_MIN, EVENTS_MAX)))
     names = rng.choices(list(weights), list(weights.values()), k=len(times))
     events = [Event(at, name, details(rng, name)) for at, name in zip(times, names)]
-    return Plan(store, rng.random() < GROUPING_SHARE, with_log, seconds, events, settings)
+    grouping, kinds = rng.random() < GROUPING_SHARE, rng.choices(list(SAMPLERS), list(SAMPLERS.values()))[0]
+    return Plan(store, grouping, Sampling(kinds if samplers is None else samplers), with_log, seconds, events, settings)
 
 
 def pause(rng, longest):
@@ -108,6 +119,7 @@ def make_settings(rng):
     return {
         "timeout": rng.choice(["1ms", "20ms", "200ms"]), "batch": rng.choice([64, 512, 8192]), "consumers": rng.randint(1, 4),
         "queue": rng.choice([2, 20, 1000]), "wait": rng.choice(["100ms", "500ms", "1s"]), "traces": rng.choice([20, 100_000]),
+        "shards": rng.choice([1, 2, 4]), "early": rng.random() < 0.5, "after_root": rng.choice(["0s", "0s", "50ms"]),
         "sync": rng.choice(["always", "always", "always", "interval"]), "log_mib": rng.choice([4, 8, 16])}
 
 
@@ -116,6 +128,6 @@ def change_settings(rng, settings):
     changed = settings
     while changed == settings:
         fresh = make_settings(rng)
-        names = rng.sample(["timeout", "batch", "consumers", "queue", "wait", "traces"], rng.randint(1, 2))
+        names = rng.sample(["timeout", "batch", "consumers", "queue", "wait", "traces", "shards", "early"], rng.randint(1, 2))
         changed = {**settings, **{name: fresh[name] for name in names}}
     return changed

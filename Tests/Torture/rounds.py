@@ -11,6 +11,13 @@ from writer import Writer
 STILL_SECONDS_MAX = 20
 STILL_SECONDS_MAX_WITHOUT_LOG = 3
 POLL_SECONDS = 0.05
+# What the collector logs when its log takes no decisions: it goes on without.
+UNWRITTEN = "decisions could not be written to the write-ahead log"
+
+
+def is_close(found, expected):
+    """Of (reason, adjusted count)."""
+    return found[0] == expected[0] and abs(found[1] - expected[1]) < 1e-9 * expected[1]
 
 
 class Round:
@@ -48,7 +55,9 @@ class Round:
         world.note("stopped")
         broken += self._nothing_left()
         self.stored = world.store.span_numbers()
-        broken += reckon(self.writer.requests, self.writer.acknowledged(), self.stored, self.chaos.excused)
+        broken += reckon(self.writer.requests, self.writer.acknowledged(), self.stored, self.chaos.excused, self.plan.sampling.keeps,
+                         self._remembers_decisions())
+        broken += self._columns()
         if broken:
             for line in world.store.evidence():
                 world.note(f"doubled: {line}")
@@ -56,7 +65,8 @@ class Round:
 
     def _drain(self):
         """Until everything acknowledged is stored and the log is empty, or nothing moves any more; the reckoning tells which."""
-        needed = numbers_of(self.writer.acknowledged()) - numbers_of(self.chaos.excused)
+        needed = {number for request in self.writer.acknowledged() for number, trace in zip(request.numbers, request.traces)
+                  if self.plan.sampling.keeps(trace)} - numbers_of(self.chaos.excused)
         patience = STILL_SECONDS_MAX if self.plan.with_log else STILL_SECONDS_MAX_WITHOUT_LOG
         last, since = None, time.monotonic()
         while time.monotonic() - since < patience:
@@ -88,6 +98,20 @@ class Round:
         except AssertionError:
             broken.append(f"the collector is not well again: {self.world.collector.health()}")
         return broken
+
+    def _remembers_decisions(self):
+        """Whether each decision was in the log before it was carried out, and is there still."""
+        return self.plan.with_log and not self.plan.damages_decisions and UNWRITTEN not in self.world.collector.log()
+
+    def _columns(self):
+        """Reason and adjusted count of each row are the trace's."""
+        if not self.stored:
+            return []
+        found, sampling = self.world.store.span_columns(), self.plan.sampling
+        wrong = [f"span {number}: {found[number]} instead of {expected}" for request in self.writer.requests
+                 for number, trace in zip(request.numbers, request.traces)
+                 if number in found and (expected := sampling.columns(trace)) and not is_close(found[number], expected)]
+        return [f"wrong reason or adjusted count: {len(wrong)} spans, {'; '.join(wrong[:3])}"] if wrong else []
 
     def _nothing_left(self):
         """After an orderly stop the next run finds nothing to replay."""

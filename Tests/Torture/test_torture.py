@@ -23,8 +23,10 @@ HERE = Path(__file__).parent
 
 
 class Sent:
-    def __init__(self, *numbers):
-        self.numbers = numbers
+    """Each span is a trace of its own, called by its number, but for those of `trace`."""
+
+    def __init__(self, *numbers, trace=None):
+        self.numbers, self.traces = numbers, [trace or number for number in numbers]
 
 
 class TestReckoning:
@@ -54,6 +56,23 @@ class TestReckoning:
         assert reckon(self.sent, [], [9]) == ["stored and never sent: 1 spans: 9"]
         assert len(reckon(self.sent, [], [4])) == 1
 
+    def test_rows_that_sampling_drops_are_reported_and_not_missed(self):
+        def keeps(trace):
+            return trace in (1, 3)
+        assert reckon(self.sent, [self.first, self.second], [1, 3], keeps=keeps) == []
+        assert reckon(self.sent, [self.first], [1, 2], keeps=keeps) == ["stored though sampling drops them: 1 spans: 2"]
+        assert reckon(self.sent, [self.first, self.second], [1], keeps=keeps) == ["acknowledged and not stored: 1 spans: 3"]
+        assert reckon(self.sent, [], [1], keeps=keeps) == [], "all of an unacknowledged request that is kept"
+
+    def test_a_trace_in_part_is_reported(self):
+        sent = [Sent(1, 2, trace="t"), Sent(3, trace="t"), Sent(4, trace="t")]
+        for stored in ([], [1, 2, 3]):
+            assert reckon(sent, sent[:2], stored, keeps=lambda _: None) == []
+        assert reckon(sent, sent[:2], [1, 2], keeps=lambda _: None) == ["traces that are kept in part: 1, 1 spans: 3"]
+        assert reckon(sent, sent[:2], [3], keeps=lambda _: None) == ["traces that are kept in part: 1, 2 spans: 1, 2"]
+        assert reckon(sent, sent[:2], [3], keeps=lambda _: None, is_consistent=False) == []
+        assert reckon(sent, sent, [1, 2, 3], excused=sent[2:], keeps=lambda _: None) == []
+
 
 def test_a_collector_without_a_log_is_caught_losing_spans(tmp_path):
     """The whole suite, on a promise that is broken for certain: killed often, with batches that wait for seconds."""
@@ -70,6 +89,7 @@ def test_the_same_seed_makes_the_same_plan_and_all_events_occur():
     assert texts(1) == texts(1) != texts(2)
     drawn = {event.name for n in range(300) for event in plan.make_plan(plan.round_random(3, n)).events}
     assert drawn == set(plan.EVENTS)
+    assert {plan.make_plan(plan.round_random(3, n)).sampling.kinds for n in range(100)} == set(plan.SAMPLERS)
 
 
 class Shimmed:

@@ -1,10 +1,12 @@
 """Kills, cuts, fills and breaks everything around the collector, and counts whether each acknowledged span is stored exactly once.
 
-    Tests/Torture/torture.py [--rounds N] [--seed S] [--jobs J] [--round K ...] [--without-log] [--keep DIRECTORY]
+    Tests/Torture/torture.py [--rounds N] [--seed S] [--jobs J] [--round K ...] [--sampling KIND] [--without-log] [--keep DIRECTORY]
 
-Each round starts a collector of its own, a writer, and draws a few events from its seed. The choices repeat with the seed; what they
-meet does not, that is up to the machine's timing: a failing round may need a few tries (`--seed S --round K --times 20`).
-COLLECTOR_BINARY names the collector; a debug build by default. Ends with 1 when a promise was broken; the round's files are kept then.
+Half of the rounds have samplers in the pipeline (sampling.py): then that holds for each span of a trace that is to be kept, and none of
+another trace is stored. Each round starts a collector of its own, a writer, and draws a few events from its seed. The choices repeat
+with the seed; what they meet does not, that is up to the machine's timing: a failing round may need a few tries
+(`--seed S --round K --times 20`). COLLECTOR_BINARY names the collector; a debug build by default. Ends with 1 when a promise was broken;
+the round's files are kept then.
 """
 import argparse
 import logging
@@ -38,6 +40,7 @@ def arguments():
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with a PostgreSQL of its own")
     parser.add_argument("--share", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--only", action="append", choices=list(plan.EVENTS), help="draw from these events alone; repeatable")
+    parser.add_argument("--sampling", choices=["none", "head", "tail", "head+tail"], help="these samplers, instead of drawn ones")
     parser.add_argument("--without-log", action="store_true", help="no write-ahead log: spans will be lost, and reported")
     parser.add_argument("--keep", type=Path, default=FAILURES, help="where failed rounds' files go")
     parser.add_argument("--verbose", action="store_true", help="print each round's events")
@@ -68,7 +71,8 @@ def run_share(options, numbers):
 
 def run_round(options, number, scratch, server, disk, library):
     rng = plan.round_random(options.seed, number)
-    chosen = plan.make_plan(rng, not options.without_log, disk.is_mounted, options.only)
+    samplers = None if options.sampling is None else tuple(kind for kind in options.sampling.split("+") if kind != "none")
+    chosen = plan.make_plan(rng, not options.without_log, disk.is_mounted, options.only, samplers)
     directory = scratch / f"round-{number}"
     directory.mkdir()
     begin = time.monotonic()

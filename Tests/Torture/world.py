@@ -63,6 +63,13 @@ class PostgresStore:
         except psycopg.errors.UndefinedTable:
             return []
 
+    def span_columns(self):
+        """{span number: (sampling_reason, adjusted_count)}."""
+        import psycopg
+        with psycopg.connect(self.server.dsn(self.database), connect_timeout=10) as connection:
+            found = connection.execute(f"select {self.fields}, sampling_reason, adjusted_count from traces")
+            return {int(span, 16): tuple(columns) for span, *columns in found}
+
     def evidence(self):
         """Which transactions wrote the spans that are there twice."""
         import psycopg
@@ -88,6 +95,10 @@ class SQLiteStore(stores.SQLite):
 
     def span_numbers(self):
         return [int(row[0].hex() if isinstance(row[0], bytes) else row[0], 16) for row in self.query("select span_id from traces")]
+
+    def span_columns(self):
+        return {int(span.hex() if isinstance(span, bytes) else span, 16): tuple(columns)
+                for span, *columns in self.query("select span_id, sampling_reason, adjusted_count from traces")}
 
     def close(self):
         pass
@@ -123,17 +134,17 @@ class World:
         if self.plan.store == "postgres":
             exporter["sending_queue"] = {"queue_size": chosen["queue"]}
             exporter["retry_on_failure"] = {"initial_interval": "20ms", "max_interval": "200ms", "max_elapsed_time": "0s"}
+        # In the order of the pipeline.
+        processors = {"groupbytrace": {"wait_duration": chosen["wait"], "num_traces": chosen["traces"]}} if self.plan.grouping else {}
+        processors |= self.plan.sampling.processors(chosen)
+        processors["batch"] = {"timeout": chosen["timeout"], "send_batch_size": chosen["batch"]}
         service = {
             "extensions": ["health_check"], "shutdown_timeout": "8s",
             "telemetry": {"logs": {"level": "info", "encoding": "console"}, "metrics": {"address": f"127.0.0.1:{ports.metrics}"}},
-            "pipelines": {"traces": {"receivers": ["otlp"], "processors": ["groupbytrace"] * self.plan.grouping + ["batch"],
-                                     "exporters": [self.store.exporter]}}}
+            "pipelines": {"traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": [self.store.exporter]}}}
         if self.plan.with_log:
             service["write_ahead_log"] = {"directory": str(self.log_directory), "segment_mib": 1, "max_size_mib": chosen["log_mib"],
                                           "sync": chosen["sync"]}
-        processors = {"batch": {"timeout": chosen["timeout"], "send_batch_size": chosen["batch"]}}
-        if self.plan.grouping:
-            processors["groupbytrace"] = {"wait_duration": chosen["wait"], "num_traces": chosen["traces"]}
         return {
             "receivers": {"otlp": {"protocols": {
                 "grpc": {"endpoint": f"127.0.0.1:{ports.grpc}"}, "http": {"endpoint": f"127.0.0.1:{ports.http}"}}}},

@@ -15,6 +15,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+import sampling
+
 # The exporters give up when their next wait (unscaled: 1, 2, 4 ... s) goes past this; long enough for all their attempts.
 TIMEOUT_SECONDS = 60
 WAIT_SCALE = 0.03
@@ -71,8 +73,10 @@ class GRPCClient:
 
 
 class Request:
-    def __init__(self, numbers, message):
-        self.numbers, self.message, self.raw = numbers, message, message.SerializeToString(deterministic=True)
+    """`traces`: the trace of each of the numbered spans."""
+
+    def __init__(self, numbers, traces, message):
+        self.numbers, self.traces, self.message, self.raw = numbers, traces, message, message.SerializeToString(deterministic=True)
         self.is_acknowledged = False
         # Nobody will send these bytes any more.
         self.is_closed = False
@@ -99,13 +103,15 @@ def make_request(rng, traces, numbers, sender):
     scope = group.scope_spans.add()
     scope.scope.name = "torture"
     filler = "x" * (rng.choice([0, 0, 0, 2_000]))
-    for number in numbers:
+    members = [traces.next() for _ in numbers]
+    for number, trace in zip(numbers, members):
         begin = start_time(rng)
-        span = scope.spans.add(trace_id=traces.next(), span_id=number.to_bytes(8, "big"), name=f"span {number}",
+        span = scope.spans.add(trace_id=trace, span_id=number.to_bytes(8, "big"), name=f"span {number}",
                                start_time_unix_nano=begin, end_time_unix_nano=begin + 5_000_000 if begin else 0)
+        sampling.mark(rng, span, trace)
         if filler:
             span.attributes.add(key="filler").value.string_value = filler
-    return Request(numbers, message)
+    return Request(numbers, members, message)
 
 
 def start_time(rng):

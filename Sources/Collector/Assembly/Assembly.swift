@@ -48,6 +48,8 @@ struct Assembly: Sendable {
         var entries: [PipelineEntry]
         /// The log's readers that are not among them.
         var bystanders: [Int]
+        /// What its requests go through before they are logged.
+        var rewriter: (any RequestRewriter)?
     }
 
     var blueprints = Blueprints()

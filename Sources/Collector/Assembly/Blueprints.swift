@@ -1,7 +1,10 @@
 import Configuration
+import GenAI
 import Logging
 import NIOCore
 import Pipeline
+import Redaction
+import Sampling
 import SelfTelemetry
 
 typealias TraceConsumer = any Consumer<SpanBatch>
@@ -15,10 +18,15 @@ struct ComponentContext: Sendable {
     var log: WriteAheadLog?
     /// The log's readers: pipelines by their number.
     var logReaders: [ComponentID] = []
+    /// Of a processor that is made: the pipeline it is for.
+    var pipeline = ""
     /// Who may take how much.
     var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry
     let loggers: LoggerFactory
+
+    /// As many as there are cores for the collector.
+    var eventLoopCount: Int { group.makeIterator().reduce(0) { count, _ in count + 1 } }
 }
 
 /// A decoded receiver: ready to be made once it is known what comes after it.
@@ -44,8 +52,18 @@ struct ClientAddress: Sendable {
 struct ProcessorBlueprint: Sendable {
     /// Set for a processor that limits the process's memory.
     var memoryLimiter: MemoryLimiterConfig?
+    /// Set for a processor that holds undecided traces: bytes of requests that they may hold, `.max` where nothing was said.
+    var undecidedBytes: Int?
     /// Whether it writes into the spans it gets: then no other pipeline may be reading them.
     var changesSpans = false
+    /// Of a processor that finds LLM calls.
+    var genAI: GenAIConfig?
+    /// Of a tail sampler.
+    var tailSampling: TailSamplingConfig?
+    /// Of a processor that redacts.
+    var redaction: PIIRedactionConfig?
+    /// Set for one that does its work before the write-ahead log.
+    var makeRewriter: (@Sendable (ComponentContext) -> any RequestRewriter)?
     let make: @Sendable (ComponentContext, TraceConsumer) -> TraceStage
 }
 
@@ -85,6 +103,9 @@ struct Blueprints: Sendable {
             processors: texts[.processors] ?? [:], exporters: texts[.exporters] ?? [:],
             pipelines: pipelines.map {
                 Topology.Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+            },
+            rewriters: receivers.keys.reduce(into: [:]) { found, receiver in
+                found[receiver] = rewriter(of: receiver).flatMap { texts[.processors]?[$0] }
             })
     }
 }
@@ -96,6 +117,7 @@ extension Blueprints {
         let usedExporters = Set(pipelines.flatMap(\.exporters)).compactMap { exporters[$0] }
         return MemoryPlan.Demand(
             limiters: Set(pipelines.flatMap(\.processors)).compactMap { processors[$0]?.memoryLimiter },
+            undecidedBytes: pipelines.flatMap(\.processors).compactMap { processors[$0]?.undecidedBytes },
             exporterBytes: usedExporters.map(\.bufferBytes), listeners: usedReceivers.reduce(0) { $0 + $1.ports.count },
             eventLoops: eventLoops, pipelines: pipelines.count, hasLog: hasLog)
     }

@@ -20,7 +20,7 @@ struct Transition: Sendable {
         let next: PipelineEntry.Receivers
     }
 
-    /// A kept receiver that feeds other pipelines than before.
+    /// A kept receiver that feeds other pipelines than before, or through another rewriter.
     struct Redirection: Sendable {
         let output: ReceiverOutput
         let former: Assembly.Route
@@ -70,6 +70,8 @@ struct Transition: Sendable {
     private mutating func makePipeline(
         _ pipeline: Blueprints.Pipeline, _ change: ReloadPlan.PipelineChange, _ context: ComponentContext
     ) {
+        var context = context
+        context.pipeline = pipeline.id.description
         let old = former.pipeline(pipeline.id)
         var successor: TraceConsumer = FanOut<SpanBatch>.make(pipeline.exporters.compactMap { next.exporter($0)?.outlet })
         var processors: [Assembly.Processor] = []
@@ -137,9 +139,13 @@ struct Transition: Sendable {
         let blueprints = next.blueprints
         for id in Topology.distinct(blueprints.pipelines.flatMap(\.receivers)) {
             let fed = blueprints.pipelines.filter { $0.receivers.contains(id) }.map(\.id)
+            let rewriter = blueprints.rewriter(of: id)
+            let isSame = plan.receivers.kept.contains(id) && !plan.redirectedReceivers.contains(id)
             let route = Assembly.Route(
                 entries: fed.compactMap { next.pipeline($0)?.entry },
-                bystanders: context.logReaders.indices.filter { !fed.contains(context.logReaders[$0]) })
+                bystanders: context.logReaders.indices.filter { !fed.contains(context.logReaders[$0]) },
+                rewriter: isSame
+                    ? former.receiver(id)?.route.rewriter : rewriter.flatMap { blueprints.processors[$0]?.makeRewriter?(context) })
             if plan.receivers.kept.contains(id), var kept = former.receiver(id) {
                 if plan.redirectedReceivers.contains(id) {
                     redirections.append(Redirection(output: kept.output, former: kept.route, next: route))
@@ -157,7 +163,8 @@ struct Transition: Sendable {
         _ id: ComponentID, _ blueprints: Blueprints, _ route: Assembly.Route, _ context: ComponentContext
     ) -> Assembly.Receiver? {
         let output = ReceiverOutput(
-            receiver: id.description, entries: route.entries, log: context.log, bystanders: route.bystanders)
+            receiver: id.description, entries: route.entries, log: context.log, bystanders: route.bystanders,
+            rewriter: route.rewriter)
         return blueprints.receivers[id].map { Assembly.Receiver(id: id, made: $0.make(context, output), output: output, route: route) }
     }
 }

@@ -9,7 +9,7 @@ struct CollectorCommand: AsyncParsableCommand {
         version: CollectorVersion.text,
         subcommands: [
             RunCommand.self, ValidateCommand.self, PrintConfigCommand.self, ComponentsCommand.self, MigrateCommand.self,
-            HealthCheckCommand.self, ReplayCommand.self, WALCommand.self, VersionCommand.self,
+            HealthCheckCommand.self, RedactCommand.self, ReplayCommand.self, SamplingCommand.self, WALCommand.self, VersionCommand.self,
         ],
         defaultSubcommand: RunCommand.self)
 }

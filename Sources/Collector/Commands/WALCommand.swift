@@ -48,9 +48,11 @@ extension LogInspection {
 
     var summary: String {
         let requests = segments.reduce(0) { $0 + $1.requestCount }
+        let notes = segments.reduce(0) { $0 + $1.noteCount }
         let bytes = segments.reduce(0) { $0 + $1.fileBytes }
         let id = String(directoryID, radix: 16)
-        return "log id=\(id) segments=\(segments.count) requests=\(requests) bytes=\(bytes) damaged=\(isDamaged ? "yes" : "no")\n"
+        let contents = "segments=\(segments.count) requests=\(requests) notes=\(notes) bytes=\(bytes)"
+        return "log id=\(id) \(contents) damaged=\(isDamaged ? "yes" : "no")\n"
     }
 
     var damageText: String {
@@ -74,7 +76,7 @@ extension LogInspection.Segment {
     var text: String {
         let tail = hasTail ? "cut-off" : endOffset < fileBytes ? "unused" : "none"
         var text = "segment file=\(name) run=\(run) first=\(firstSequence) requests=\(requestCount) bytes=\(fileBytes)"
-        text += " end=\(endOffset) tail=\(tail) created_unix_nano=\(createdUnixNano)\n"
+        text += " end=\(endOffset) notes=\(noteCount) tail=\(tail) created_unix_nano=\(createdUnixNano)\n"
         for reader in readers { text += "  pipeline \(reader.name) released=\(reader.releasedRequests)/\(requestCount)\n" }
         for record in records {
             text += "  record offset=\(record.offset) bytes=\(record.bytes) kind=\(record.kind) sequence=\(record.sequence)"

@@ -28,6 +28,12 @@ enum CollectorLimits {
     static let fingerprintBytesMax = 16 << 20
     /// What waits in exporters' queues may take this part of the soft limit, so that a stuck exporter leaves room for the others.
     static let queueFraction = 0.6
+    /// Undecided traces of a tail sampler may hold this much where neither `max_memory_mib` nor a `memory_limiter` says otherwise: what
+    /// 20,000 spans a second of 700 bytes are in the default `decision_wait`. At most this part of the memory there is.
+    static let undecidedBytes = 512 << 20
+    static let undecidedPart = 4
+    /// With a limit: the part of a pipeline's share that undecided traces may hold. The rest is for what waits for the exporter.
+    static let undecidedFraction = 0.6
     /// The memory that percentages are of when the kernel does not tell.
     static let assumedMemoryBytes = 1 << 30
 

@@ -14,6 +14,8 @@ struct MemoryPlan: Equatable, Sendable {
     /// What the configuration asks for.
     struct Demand: Equatable, Sendable {
         var limiters: [MemoryLimiterConfig] = []
+        /// What undecided traces may hold, for each tail sampler: `.max` where nothing was said.
+        var undecidedBytes: [Int] = []
         /// What each exporter's workers hold besides the batches: row buffers, a store's cache.
         var exporterBytes: [Int] = []
         var listeners = 0
@@ -27,6 +29,8 @@ struct MemoryPlan: Equatable, Sendable {
     let queueBytesMax: Int
     /// With the write-ahead log: bytes that one pipeline may hold in all its stages; the rest waits in the log.
     let pipelineBytesMax: Int
+    /// What undecided traces of one tail sampler may hold, at most what it was given.
+    let undecidedBytesMax: Int
     /// Decoder chunks kept for the next request.
     let chunkPoolBytes: Int
     /// Body buffers kept for the next request, per listener and event loop.
@@ -50,7 +54,9 @@ struct MemoryPlan: Equatable, Sendable {
         let bounds = demand.limiters.map { $0.bounds(totalBytes: ceiling?.bytes ?? CollectorLimits.assumedMemoryBytes) }
             .min { $0.limitBytes < $1.limitBytes }
         let pools = Pools(total: bounds?.limitBytes ?? CollectorLimits.poolScaleBytes, places: places, hasLog: demand.hasLog)
-        let ordinary = CollectorLimits.memoryBudgetBytes + pools.bytes(places) + encoders
+        let usual = min(CollectorLimits.undecidedBytes, (ceiling?.bytes ?? .max) / CollectorLimits.undecidedPart)
+        let undecided = demand.undecidedBytes.map { $0 == .max ? usual : $0 }
+        let ordinary = CollectorLimits.memoryBudgetBytes + undecided.reduce(0, +) + pools.bytes(places) + encoders
         let room = ceiling.map { max($0.bytes - CollectorLimits.processBytes, CollectorLimits.totalBytesMin) } ?? .max
         let total = bounds.map { max($0.limitBytes, CollectorLimits.totalBytesMin) } ?? min(ordinary, room)
         isGiven = bounds != nil || total < ordinary
@@ -64,14 +70,18 @@ struct MemoryPlan: Equatable, Sendable {
 
         let requests = max(total - scaled.bytes(places) - encoders, total / CollectorLimits.requestPartMin)
         let spike = bounds.map { Double($0.spikeBytes) / Double(max($0.limitBytes, 1)) } ?? CollectorLimits.spikeFraction
-        let soft = max(1, Int(Double(requests) * (1 - spike)))
+        // Without a limit, what undecided traces hold is on top of the requests' ordinary budget.
+        let added = isGiven ? 0 : undecided.reduce(0, +)
+        let soft = max(1, Int(Double(requests - added) * (1 - spike))) + added
         limits = MemoryLimits(softBytes: soft, hardBytes: requests, takesOversized: !isGiven)
-        let share = Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.exporterBytes.count)
+        let share = Int(Double(soft - added) * CollectorLimits.queueFraction) / max(1, demand.exporterBytes.count)
         // The only exporter, without the log: nobody needs what its queue does not take, and the budget slows clients down where a full
         // queue would send them away.
         let isAlone = demand.exporterBytes.count <= 1 && !demand.hasLog
         queueBytesMax = isAlone ? .max : max(1, share)
-        pipelineBytesMax = max(1, Int(Double(soft) * CollectorLimits.queueFraction) / max(1, demand.pipelines))
+        let pipelineShare = max(1, Int(Double(soft - added) * CollectorLimits.queueFraction) / max(1, demand.pipelines))
+        pipelineBytesMax = pipelineShare + (isGiven ? 0 : undecided.max() ?? 0)
+        undecidedBytesMax = isGiven ? Int(Double(pipelineShare) * CollectorLimits.undecidedFraction) : undecided.max() ?? 0
         parts = [
             Part(name: "requests", bytes: requests), Part(name: "decoder_pool", bytes: scaled.chunks),
             Part(name: "body_pools", bytes: scaled.bodiesEach * places), Part(name: "body_windows", bytes: scaled.unreservedEach * places),

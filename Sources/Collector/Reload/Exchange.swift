@@ -30,6 +30,12 @@ struct Exchange: Sendable {
 
     /// From the end of each pipeline backwards.
     func connect() async {
+        for pipeline in transition.next.pipelines {
+            for processor in pipeline.processors where Self.contains(transition.madeProcessors, processor) {
+                let former = transition.former.pipeline(pipeline.id)?.processors.first { $0.id == processor.id }
+                if let former, let stage = processor.component as? any RetiringStage<SpanBatch> { stage.succeed(former.component) }
+            }
+        }
         for connection in transition.connections { await connection.link.connect(to: connection.next) }
         for feeding in transition.feedings { feeding.pipeline.entry.replaceReceivers(feeding.next) }
         for redirection in transition.redirections { redirection.output.replaceRoute(redirection.next) }
@@ -165,11 +171,12 @@ private struct Retiree: Sendable {
     }
 
     /// What a processor leaves has met those before it but not those after it: it enters the pipeline's new chain at the first stage
-    /// that came after it in the old one, or behind the last stage.
+    /// that came after it in the old one, or behind the last stage. Where work is left undone, the processor's successor comes first.
     init(_ pipeline: Assembly.Pipeline, _ index: Int, heirs: Assembly.Pipeline?) {
         place = "processors.\(pipeline.processors[index].id)"
         component = pipeline.processors[index].component
-        let later = pipeline.processors[(index + 1)...].map(\.id)
+        let isUndone = (component as? any RetiringStage<SpanBatch>)?.leavesWorkUndone ?? false
+        let later = pipeline.processors[(isUndone ? index : index + 1)...].map(\.id)
         let next = later.lazy.compactMap { id in heirs?.processors.first { $0.id == id } }.first
         heir = next?.input ?? heirs.map { $0.processors.last?.output ?? $0.head }
     }
@@ -177,7 +184,7 @@ private struct Retiree: Sendable {
 
 extension ReceiverOutput {
     fileprivate func replaceRoute(_ route: Assembly.Route) {
-        replaceEntries(route.entries, bystanders: route.bystanders)
+        replaceEntries(route.entries, bystanders: route.bystanders, rewriter: route.rewriter)
     }
 }
 

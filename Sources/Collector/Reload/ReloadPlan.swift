@@ -38,7 +38,7 @@ struct ReloadPlan: Equatable, Sendable {
     /// Pipelines of the new configuration, in its order.
     var pipelines: [PipelineChange] = []
     var removedPipelines: [ComponentID] = []
-    /// Kept receivers that feed other pipelines than before.
+    /// Kept receivers that feed other pipelines than before, or whose requests are rewritten otherwise before they are logged.
     var redirectedReceivers: [ComponentID] = []
     /// Retired receivers whose port a new one needs: they are stopped before that one starts. All others are stopped after, so that
     /// there is no moment without a listener.
@@ -49,7 +49,7 @@ struct ReloadPlan: Equatable, Sendable {
         exporters = Self.change(old.usedExporters, new.usedExporters) { old.exporters[$0] == new.exporters[$0] }
         pipelines = new.pipelines.map { Self.change(of: $0, from: old, to: new) }
         removedPipelines = old.pipelines.map(\.id).filter { new.pipeline($0) == nil }
-        redirectedReceivers = receivers.kept.filter { old.fed(by: $0) != new.fed(by: $0) }
+        redirectedReceivers = receivers.kept.filter { old.fed(by: $0) != new.fed(by: $0) || old.rewriters[$0] != new.rewriters[$0] }
         let wanted = Set(receivers.made.flatMap { new.receivers[$0]?.ports ?? [] }).subtracting([0])
         receiversStoppedFirst = receivers.retired.filter { !wanted.isDisjoint(with: old.receivers[$0]?.ports ?? []) }
     }

@@ -20,6 +20,8 @@ struct Topology: Equatable, Sendable {
     var processors: [ComponentID: String] = [:]
     var exporters: [ComponentID: String] = [:]
     var pipelines: [Pipeline] = []
+    /// By receiver: text of the processor that rewrites its requests before they are logged.
+    var rewriters: [ComponentID: String] = [:]
 
     /// Pipelines that a receiver feeds, in the order of the configuration.
     func fed(by receiver: ComponentID) -> [ComponentID] {

@@ -16,7 +16,7 @@ import Synchronization
 final class DeadLetterFile: Sendable {
     /// A refused row. Its batch must be held while it is used.
     struct Letter {
-        let span: SpanView
+        let reference: SpanReference
         let problem: ExportProblem
         /// SQLSTATE, or SQLite's result code.
         let code: String
@@ -51,7 +51,7 @@ final class DeadLetterFile: Sendable {
 
     private static func append(_ letter: Letter, _ exporter: String, _ time: String, to buffer: inout OutputBuffer) {
         var writer = OTLPJSONWriter()
-        writer.add(letter.span, to: &buffer)
+        letter.reference.withTraceState { writer.add(letter.reference.span, traceState: $0, to: &buffer) }
         writer.finish(&buffer)
         // Our key goes in before the closing brace.
         buffer.truncate(to: buffer.count - 1)

@@ -82,10 +82,10 @@ final class DebugWriter: BatchWriter {
         batch.forEach { reference in
             guard goesOn else { return }
             switch (config.format, config.verbosity) {
-            case (.json, _): text.appendJSON(reference.span)
+            case (.json, _): text.appendJSON(reference)
             case (.text, .basic): return
             case (.text, .normal): text.appendLine(reference.span)
-            case (.text, .detailed): text.appendDetails(reference.span)
+            case (.text, .detailed): text.appendDetails(reference)
             }
             if text.output.count >= Self.bufferBytes { goesOn = flush(cancellation) }
         }

@@ -50,8 +50,8 @@ struct DebugText: ~Copyable {
     }
 
     /// Adds to the batch's line of OTLP/JSON, which `endDocument` ends.
-    mutating func appendJSON(_ span: SpanView) {
-        document.add(span, to: &output)
+    mutating func appendJSON(_ reference: SpanReference) {
+        reference.withTraceState { document.add(reference.span, traceState: $0, to: &output) }
     }
 
     mutating func endDocument() {
@@ -76,7 +76,8 @@ struct DebugText: ~Copyable {
     }
 
     /// Every field, under headings for its resource and scope when they are not those of the span before.
-    mutating func appendDetails(_ span: SpanView) {
+    mutating func appendDetails(_ reference: SpanReference) {
+        let span = reference.span
         if span.resource.identity != resource { startResource(span.resource) }
         if span.scopeIdentity != scope { startScope(span.scope) }
         output.append("Span #")
@@ -92,9 +93,10 @@ struct DebugText: ~Copyable {
         text(span.name)
         output.append("\n    Kind           : ")
         named(span.kind, Self.kinds)
-        if span.traceState.count > 0 {
+        reference.withTraceState { state in
+            guard !state.isEmpty else { return }
             output.append("\n    TraceState     : ")
-            text(span.traceState)
+            text(state)
         }
         output.append("\n    Start time     : ")
         time(span.startTimeUnixNano)
@@ -108,6 +110,7 @@ struct DebugText: ~Copyable {
         output.append("\n    Flags          : ")
         output.appendDecimal(UInt64(span.flags))
         output.append("\n")
+        if let decision = reference.decision { sampling(decision) }
         dropped("    DroppedAttributesCount: ", span.droppedAttributesCount)
         if span.attributeCount > 0 { output.append("Attributes:\n") }
         attributes(span.attributes, indent: "     -> ")
@@ -252,6 +255,15 @@ struct DebugText: ~Copyable {
         output.append(48 + UInt8(unixNano % 100 / 10))
         output.append(48 + UInt8(unixNano % 10))
         output.append(" +0000 UTC")
+    }
+
+    private mutating func sampling(_ decision: SamplingDecision) {
+        output.append("    Adjusted count : ")
+        output.appendPlainDouble(decision.adjustedCount)
+        output.append("\n    Kept by        : ")
+        var reason = decision.reason
+        reason.withUTF8 { text(WireBytes($0)) }
+        output.append("\n")
     }
 
     private mutating func dropped(_ label: StaticString, _ count: UInt32) {

@@ -144,7 +144,7 @@ final class SQLiteSession {
                     written.refused += 1
                     written.reason = error
                     let problem = SQLiteProblem.of(error, path: config.path)
-                    letters.append(DeadLetterFile.Letter(span: reference.span, problem: problem, code: "\(error.code)"))
+                    letters.append(DeadLetterFile.Letter(reference: reference, problem: problem, code: "\(error.code)"))
                 }
             }
             for row in traces.newResources where !knownResources.contains(row.id) && newResources.insert(row.id).inserted {

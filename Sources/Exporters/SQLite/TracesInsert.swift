@@ -79,10 +79,10 @@ struct TracesInsert: ~Copyable {
     mutating func insert(_ reference: SpanReference) throws(SQLiteError) {
         var row = SpanRow(reference, window: window)
         row.genAI = content.read(row.span, json: &json)
-        try insert(row, samplingReason: reference.samplingReason)
+        try insert(row, reference)
     }
 
-    mutating func insert(_ row: SpanRow, samplingReason: String?) throws(SQLiteError) {
+    mutating func insert(_ row: SpanRow, _ reference: SpanReference) throws(SQLiteError) {
         let span = row.span
         if resource != span.resource.identity { try bindResource(span.resource) }
         if scope != span.scopeIdentity { try bindScope(span.scope) }
@@ -90,8 +90,11 @@ struct TracesInsert: ~Copyable {
         fields.removeAll(keepingCapacity: true)
         try bindNumbers(row)
         try appendTexts(row)
+        try reference.withTraceState { (state) throws(SQLiteError) in
+            try append(.traceState, state, bytesMax: RowLimits.textBytesMax)
+        }
         try appendJSON(span)
-        try append(.samplingReason, samplingReason)
+        try append(.samplingReason, reference.decision?.reason)
         if let genAI = row.genAI {
             holdsGenAI = true
             try bindGenAI(genAI)
@@ -165,7 +168,6 @@ struct TracesInsert: ~Copyable {
         text.appendStatus(status.code)
         add(.statusCode, from: start)
         try append(.statusMessage, status.message, bytesMax: RowLimits.textBytesMax)
-        try append(.traceState, span.traceState, bytesMax: RowLimits.textBytesMax)
     }
 
     /// attributes, events, links, and how many the sender dropped. What exceeds `RowLimits` is left out and counts as dropped.

@@ -124,8 +124,8 @@ struct CopyEncoder: ~Copyable {
         text(status.message, nullWhenEmpty: true)
         field(row.durationMilliseconds.bitPattern)
         field(row.adjustedCount.bitPattern)
-        reason(reference.samplingReason)
-        text(span.traceState, nullWhenEmpty: true)
+        reason(reference.decision?.reason)
+        reference.withTraceState { text($0, nullWhenEmpty: true) }
         field(span.flags)
         field(row.startUnixNano)
         field(row.durationNano)

@@ -58,7 +58,7 @@ final class TimescaleDBWriter: BatchWriter {
                 var letters: [DeadLetterFile.Letter] = []
                 for row in refused {
                     row.batch.forEach {
-                        letters.append(DeadLetterFile.Letter(span: $0.span, problem: row.error.problem, code: row.error.sqlState ?? ""))
+                        letters.append(DeadLetterFile.Letter(reference: $0, problem: row.error.problem, code: row.error.sqlState ?? ""))
                     }
                 }
                 try deadLetters.append(letters)

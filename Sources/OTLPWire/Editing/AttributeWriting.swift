@@ -7,20 +7,33 @@ extension OutputBuffer {
 
     /// A `KeyValue` with a whole number.
     public mutating func appendAttribute(_ field: UInt32, key: WireBytes, int: Int64) {
-        appendAttribute(field, key: key) { $0.appendField(OTLPField.AnyValue.int, varint: UInt64(bitPattern: int)) }
+        appendAttribute(field, key: key) { $0.appendAnyValue(int: int) }
     }
 
     /// A `KeyValue` with a number.
     public mutating func appendAttribute(_ field: UInt32, key: WireBytes, double: Double) {
-        appendAttribute(field, key: key) {
-            $0.appendTag(OTLPField.AnyValue.double, .fixed64)
-            $0.appendLittleEndian(double.bitPattern)
-        }
+        appendAttribute(field, key: key) { $0.appendAnyValue(double: double) }
     }
 
     /// A `KeyValue` with a truth value.
     public mutating func appendAttribute(_ field: UInt32, key: WireBytes, bool: Bool) {
-        appendAttribute(field, key: key) { $0.appendField(OTLPField.AnyValue.bool, varint: bool ? 1 : 0) }
+        appendAttribute(field, key: key) { $0.appendAnyValue(bool: bool) }
+    }
+
+    /// The inside of an `AnyValue`: a whole number.
+    public mutating func appendAnyValue(int: Int64) {
+        appendField(OTLPField.AnyValue.int, varint: UInt64(bitPattern: int))
+    }
+
+    /// The inside of an `AnyValue`: a number.
+    public mutating func appendAnyValue(double: Double) {
+        appendTag(OTLPField.AnyValue.double, .fixed64)
+        appendLittleEndian(double.bitPattern)
+    }
+
+    /// The inside of an `AnyValue`: a truth value.
+    public mutating func appendAnyValue(bool: Bool) {
+        appendField(OTLPField.AnyValue.bool, varint: bool ? 1 : 0)
     }
 
     /// A `KeyValue` with a list of strings.

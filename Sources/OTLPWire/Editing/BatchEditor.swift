@@ -10,6 +10,7 @@ public enum EditError: Error, Equatable {
 struct EditState {
     /// Those that have changed resources and scopes, which spans on their way in several pieces share.
     var stages: Set<ObjectIdentifier> = []
+    var rewrittenBy: UInt64 = 0
 }
 
 /// Changes spans where they are: new bytes go into the batch's own arena, then the record's pointers are swung to them. Readers
@@ -49,9 +50,20 @@ public struct BatchEditor: ~Copyable {
         try record(span).pointee.setParts(name: name, status: status, event: event, arena: batch.arena)
     }
 
+    /// Leaves the events at these indexes, in this order, and removes the others.
+    public func keepEvents(_ kept: [Int], of span: SpanView) throws(EditError) {
+        guard kept.count < span.eventCount else { return }
+        try record(span).pointee.keepEvents(kept, arena: batch.arena)
+    }
+
     /// - Parameter encoded: a `Resource` message; copied.
     public func setResource(_ resource: ResourceView, encoded: WireBytes) throws(EditError) {
         UnsafeMutablePointer(mutating: resource.record).pointee.resource = try copied(encoded)
+    }
+
+    /// - Parameter encoded: an `InstrumentationScope` message; copied.
+    public func setScope(of span: SpanView, encoded: WireBytes) throws(EditError) {
+        UnsafeMutablePointer(mutating: span.scopeRecord).pointee.scope = try copied(encoded)
     }
 
     private func record(_ span: SpanView) -> UnsafeMutablePointer<SpanRecord> {
@@ -75,6 +87,13 @@ extension TraceBatch {
             defer { state = editor.state }
             try body(&editor)
         }
+    }
+
+    /// Digest of what rewrote the request before it was made durable; 0 when it is as it came. The stage in the pipeline that does the
+    /// same knows by it that it has been done.
+    public var rewrittenBy: UInt64 {
+        get { edits.withLock { $0.rewrittenBy } }
+        set { edits.withLock { $0.rewrittenBy = newValue } }
     }
 
     /// The same spans under records of their own, for a pipeline that changes them while others read the original. No bytes of
@@ -102,7 +121,9 @@ extension TraceBatch {
             }
             (records + index).initialize(to: record)
         }
-        return TraceBatch(of: self, arena: arena, spans: UnsafePointer(records))
+        let copy = TraceBatch(of: self, arena: arena, spans: UnsafePointer(records))
+        copy.rewrittenBy = rewrittenBy
+        return copy
     }
 
     private static func copied<Record: BitwiseCopyable>(_ record: Record, _ arena: MessageArena) -> UnsafePointer<Record> {

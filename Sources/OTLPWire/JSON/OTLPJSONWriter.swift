@@ -15,7 +15,9 @@ public struct OTLPJSONWriter {
     public init() {}
 
     /// Appends `span`. Until `finish`, the batches of all spans must be held: entries are told apart by their addresses.
-    public mutating func add(_ span: SpanView, to output: inout OutputBuffer) {
+    ///
+    /// - Parameter traceState: instead of the span's own.
+    public mutating func add(_ span: SpanView, traceState: WireBytes? = nil, to output: inout OutputBuffer) {
         if scope == span.scopeRecord {
             output.append(",")
         } else {
@@ -29,7 +31,7 @@ public struct OTLPJSONWriter {
         }
         scope = span.scopeRecord
         resource = span.scopeRecord.pointee.resource
-        Self.append(span, to: &output)
+        Self.append(span, traceState ?? span.traceState, to: &output)
     }
 
     /// Ends the document; the writer can be used for another one.
@@ -69,11 +71,11 @@ public struct OTLPJSONWriter {
         output.append("[")
     }
 
-    private static func append(_ span: SpanView, to output: inout OutputBuffer) {
+    private static func append(_ span: SpanView, _ traceState: WireBytes, to output: inout OutputBuffer) {
         var object = JSONObject(&output)
         object.id("traceId", span.traceID, &output)
         object.id("spanId", span.spanID, &output)
-        object.text("traceState", span.traceState, &output)
+        object.text("traceState", traceState, &output)
         if let parent = span.parentSpanID { object.id("parentSpanId", parent, &output) }
         object.number("flags", span.flags, &output)
         object.text("name", span.name, &output)

@@ -10,6 +10,8 @@ extension OutputBuffer {
     /// Bytes of a length that is padded: up to 2^28 - 1.
     static let paddedLengthBytes = 4
     static let paddedLengthMax = 1 << 28 - 1
+    /// Bytes of the length of a message that may be larger still: up to 2^35 - 1.
+    private static let largeLengthBytes = 5
 
     @inline(__always)
     mutating func appendVarint(_ value: UInt64) {
@@ -59,6 +61,11 @@ extension OutputBuffer {
         OpenMessage(start: appendGap(Self.paddedLengthBytes), lengthBytes: Self.paddedLengthBytes, isPadded: true)
     }
 
+    /// The same for messages whose size nothing bounds but memory.
+    mutating func openLargeMessage() -> OpenMessage {
+        OpenMessage(start: appendGap(Self.largeLengthBytes), lengthBytes: Self.largeLengthBytes, isPadded: true)
+    }
+
     @inline(__always)
     mutating func closeMessage(_ message: OpenMessage) {
         let length = count - message.start - message.lengthBytes
@@ -72,7 +79,7 @@ extension OutputBuffer {
     private mutating func closeLongMessage(_ message: OpenMessage, _ length: Int) {
         var lengthBytes = message.lengthBytes
         if message.isPadded {
-            precondition(length <= Self.paddedLengthMax)
+            precondition(length < 1 << (7 * message.lengthBytes))
         } else {
             lengthBytes = Self.varintBytes(length)
             if lengthBytes != message.lengthBytes {

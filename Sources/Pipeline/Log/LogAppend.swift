@@ -8,21 +8,25 @@ extension WriteAheadLog {
     ///   - request: its payload must stay valid until `completion` is called.
     ///   - completion: called exactly once: from the log's thread, or before this returns. Must not block.
     public func append(_ request: LogRequest, completion: @escaping @Sendable (AppendOutcome) -> Void) {
-        if let refusal = currentRefusal { return refuse(refusal, completion) }
+        if let refusal = currentRefusal { return refuse(refusal, request.signal, completion) }
         var pending = PendingAppend(
-            signal: request.signal, project: Array(request.project.utf8), receivedUnixNano: request.receivedUnixNano,
+            signal: request.signal, name: RecordName(project: request.project, rewrittenBy: request.rewrittenBy).encoded,
+            receivedUnixNano: request.receivedUnixNano,
             payload: request.payload, fingerprint: Fingerprint(low: 0, high: 0), checksum: 0, completion: completion)
         // Such a request never fits; the receiver's limits are far below.
-        guard pending.project.count <= LogLimits.projectBytesMax, pending.payload.count <= LogLimits.payloadBytesMax else {
-            return refuse(.logFull, completion)
+        guard request.project.utf8.count <= LogLimits.projectBytesMax, pending.payload.count <= LogLimits.payloadBytesMax else {
+            return refuse(.logFull, request.signal, completion)
         }
-        pending.project.withUnsafeBytes { project in
-            pending.checksum = CRC32C.of(request.payload, seed: CRC32C.of(project))
+        pending.name.withUnsafeBytes { name in
+            pending.checksum = CRC32C.of(request.payload, seed: CRC32C.of(name))
+            // Whoever rewrote it: it is the same request.
+            let project = UnsafeRawBufferPointer(rebasing: name[..<request.project.utf8.count])
             pending.fingerprint = Fingerprint(
-                signal: request.signal, project: project, payload: request.payload, seed: fingerprintSeed.load(ordering: .relaxed))
+                signal: request.signal, project: project, payload: request.identity ?? request.payload,
+                seed: fingerprintSeed.load(ordering: .relaxed))
         }
         switch enqueue(pending) {
-        case .refused(let refusal): refuse(refusal, completion)
+        case .refused(let refusal): refuse(refusal, request.signal, completion)
         case .repeated:
             metrics.repeatedRequests.add()
             completion(.repeated)
@@ -40,7 +44,7 @@ extension WriteAheadLog {
         lock.withLock {
             if let refusal = currentRefusal { return .refused(refusal) }
             guard state.pending.count < LogLimits.pendingRequestsMax else { return .refused(.logUnavailable) }
-            if recognisesRepeats {
+            if recognisesRepeats, request.signal != .notes {
                 // A repeat of one that is being written shares its fate.
                 if state.inFlight[request.fingerprint]?.append(request.completion) != nil { return .waiting }
                 if state.fingerprints.contains(request.fingerprint, now: clock.monotonic()) { return .repeated }
@@ -54,8 +58,9 @@ extension WriteAheadLog {
 
     var recognisesRepeats: Bool { settings.dedupWindow > .zero }
 
-    func refuse(_ refusal: Refusal, _ completion: @Sendable (AppendOutcome) -> Void) {
-        metrics.refused.emit(metadata: ["reason": "\(refusal.rawValue)"])
+    /// A note's loss is for its stage to tell.
+    func refuse(_ refusal: Refusal, _ signal: LogSignal, _ completion: @Sendable (AppendOutcome) -> Void) {
+        if signal != .notes { metrics.refused.emit(metadata: ["reason": "\(refusal.rawValue)"]) }
         completion(.refused(refusal))
     }
 

@@ -54,6 +54,10 @@ extension LogThread {
             let last = log.state.segments.count - 1
             var repeats: [LogState.Completion] = []
             for (request, offset) in zip(part, offsets) {
+                guard request.signal != .notes else {
+                    log.state.segments[last].appendDead(1, offset: offset, isPersistent: true)
+                    continue
+                }
                 log.state.segments[last].append(offset: offset)
                 guard log.recognisesRepeats else { continue }
                 log.state.fingerprints.insert(request.fingerprint, at: now, now: now)
@@ -64,21 +68,23 @@ extension LogThread {
             return repeats
         }
         log.metrics.syncs.add()
-        log.metrics.appendedRequests.add(part.count)
-        log.metrics.appendedBytes.add(part.reduce(0) { $0 + $1.payload.count })
+        let requests = part.lazy.filter { $0.signal != .notes }
+        log.metrics.appendedRequests.add(requests.count)
+        log.metrics.appendedBytes.add(requests.reduce(0) { $0 + $1.payload.count })
         for (index, request) in part.enumerated() { request.completion(.durable(sequence: firstSequence + UInt64(index))) }
         log.metrics.repeatedRequests.add(repeats.count)
         for completion in repeats { completion(.repeated) }
     }
 
     private func refuse(_ requests: ArraySlice<PendingAppend>, _ refusal: Refusal) {
-        let completions = log.lock.withLock { takeCompletions(of: requests) }
-        for completion in completions { log.refuse(refusal, completion) }
+        let repeats = log.lock.withLock { takeRepeats(of: requests) }
+        for request in requests { log.refuse(refusal, request.signal, request.completion) }
+        for completion in repeats { log.refuse(refusal, .traces, completion) }
     }
 
-    /// Only inside the lock. The requests' completions and those of their repeats; their fingerprints are forgotten.
-    func takeCompletions(of requests: some Collection<PendingAppend>) -> [LogState.Completion] {
-        requests.flatMap { [$0.completion] + (log.state.inFlight.removeValue(forKey: $0.fingerprint) ?? []) }
+    /// Only inside the lock. The completions of the requests' repeats; their fingerprints are forgotten.
+    func takeRepeats(of requests: some Collection<PendingAppend>) -> [LogState.Completion] {
+        requests.flatMap { log.state.inFlight.removeValue(forKey: $0.fingerprint) ?? [] }
     }
 
     /// A write or sync has failed: what of it is on disk is unknown, so the segment is given up and its last requests are aborted.

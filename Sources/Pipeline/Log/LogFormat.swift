@@ -118,7 +118,7 @@ struct SegmentHeader: Equatable, Sendable {
     }
 }
 
-/// The 64 bytes before a record's body. The body is the project's name, then the payload, then zeros up to a multiple of 8.
+/// The 64 bytes before a record's body. The body is the project's name (`RecordName`), then the payload, then zeros up to a multiple of 8.
 struct RecordHeader: Equatable, Sendable {
     enum Kind: UInt8, Sendable {
         case request = 1

@@ -4,7 +4,7 @@ import Glibc
 /// changes meanwhile may be missing.
 public struct LogInspection: Sendable {
     public struct Record: Sendable {
-        /// `request`, `releases`, `fingerprints`, `aborted`, or `kind N`.
+        /// `request`, `note`, `releases`, `fingerprints`, `aborted`, or `kind N`.
         public let kind: String
         public let offset: Int
         /// In the file, with header and padding.
@@ -25,6 +25,10 @@ public struct LogInspection: Sendable {
         /// Pipelines its records are for, with the number of those that are released.
         public internal(set) var readers: [(name: String, releasedRequests: Int)]
         public internal(set) var requestCount = 0
+        /// What stages have written down for the next run.
+        public internal(set) var noteCount = 0
+        /// Places of the notes among its sequence numbers: releases name them too.
+        fileprivate var notes = RecordBits()
         public internal(set) var records: [Record] = []
         /// Places that hold no record although others follow.
         public internal(set) var damagedRanges: [Range<Int>] = []
@@ -71,9 +75,11 @@ public struct LogInspection: Sendable {
         }
         for index in inspection.segments.indices {
             let bits = released[inspection.segments[index].firstSequence] ?? [:]
+            let notes = inspection.segments[index].notes
             for reader in inspection.segments[index].readers.indices {
                 let name = inspection.segments[index].readers[reader].name
-                inspection.segments[index].readers[reader].releasedRequests = bits[name]?.count(below: .max) ?? 0
+                inspection.segments[index].readers[reader].releasedRequests =
+                    bits[name].map { $0.subtracting(notes).count(below: .max) } ?? 0
             }
         }
         return inspection
@@ -112,7 +118,7 @@ public struct LogInspection: Sendable {
                 let record = Record(header, offset: offset, isWhole: isWhole)
                 if keepsRecords { segment.records.append(record) }
                 if !isWhole { segment.damagedRecords.append(record) }
-                if header.kind == RecordHeader.Kind.request.rawValue { segment.requestCount += 1 }
+                if header.kind == RecordHeader.Kind.request.rawValue { segment.count(header, bytes: bytes) }
                 if isWhole, header.kind == RecordHeader.Kind.releases.rawValue { try Self.note(header, offset, reader, &released) }
             }
         }
@@ -134,10 +140,20 @@ public struct LogInspection: Sendable {
     private static let wordsMax = 4 << 30 / RecordHeader.bytes / 64
 }
 
+extension LogInspection.Segment {
+    fileprivate mutating func count(_ header: RecordHeader, bytes: Int) {
+        guard header.signal == LogSignal.notes.rawValue else { return requestCount += 1 }
+        noteCount += 1
+        // No more records than fit into the file: bounds the memory that a damaged header can ask for.
+        let place = header.sequence &- firstSequence
+        if place < UInt64(bytes / RecordHeader.bytes) { notes.insert(Int(place)) }
+    }
+}
+
 extension LogInspection.Record {
     fileprivate init(_ header: RecordHeader, offset: Int, isWhole: Bool) {
         switch RecordHeader.Kind(rawValue: header.kind) {
-        case .request: kind = "request"
+        case .request: kind = header.signal == LogSignal.notes.rawValue ? "note" : "request"
         case .releases: kind = "releases"
         case .fingerprints: kind = "fingerprints"
         case .aborted: kind = "aborted"

@@ -36,6 +36,8 @@ struct LogRecovery {
     let readers: [String]
     /// Called with each fingerprint of an accepted request, oldest first, and when it was accepted at the latest.
     let addFingerprint: (Fingerprint, _ unixNano: UInt64) -> Void
+    /// What stages have written down, oldest first.
+    private(set) var notes: [String: [[UInt8]]] = [:]
 
     private struct Candidate {
         var name: String
@@ -185,7 +187,7 @@ extension LogRecovery {
                     let missing = Int(header.sequence - ledger.endSequence)
                     log.corruptRecords += max(0, missing - 1)
                     note(header, offset, isWhole, &ledger, missing: missing)
-                    if !isWhole { suspects = 1 }
+                    if isWhole { try keepNote(header, offset, reader) } else { suspects = 1 }
                 case .releases, .fingerprints:
                     if isWhole { try read(header, offset, reader, &candidates) } else { suspects = 1 }
                 case .aborted: break
@@ -212,12 +214,21 @@ extension LogRecovery {
         log.nextSequence = max(log.nextSequence, header.sequence + 1)
         let isKnown = LogSignal(rawValue: header.signal) != nil && header.encoding == RecordHeader.encodingProtobuf
         if isWhole, !isKnown { log.unknownRecords += 1 }
-        guard isWhole, isKnown, !log.aborted.contains(where: { $0.contains(header.sequence) }) else {
+        let isNote = header.signal == LogSignal.notes.rawValue
+        guard isWhole, isKnown, !isNote, !log.aborted.contains(where: { $0.contains(header.sequence) }) else {
             ledger.appendDead(1, offset: offset, isPersistent: true)
             return
         }
         ledger.append(offset: offset)
         addFingerprint(header.fingerprint, header.receivedUnixNano)
+    }
+
+    private mutating func keepNote(_ header: RecordHeader, _ offset: Int, _ reader: SegmentReader) throws(LogFileError) {
+        guard header.signal == LogSignal.notes.rawValue, header.projectBytes <= header.bodyBytes,
+            !log.aborted.contains(where: { $0.contains(header.sequence) }), let body = try reader.body(header, at: offset)
+        else { return }
+        let topicEnd = Int(header.projectBytes)
+        notes[String(decoding: body.bytes[..<topicEnd], as: UTF8.self), default: []].append(Array(body.bytes[topicEnd..<header.bodyBytes]))
     }
 
     private func read(

@@ -44,6 +44,8 @@ struct LogState {
     var aborted: [Range<UInt64>] = []
     /// Per reader: a record before its cursor that was given back.
     var rewinds: [UInt64?]
+    /// What stages of former runs have written down and nobody has asked for yet, by topic.
+    var notes: [String: [[UInt8]]] = [:]
     /// Releases that are not written yet.
     var hasDirtyReleases = false
     /// The oldest segment has no unreleased records and is sealed.

@@ -150,7 +150,10 @@ extension LogThread {
         } catch {
             throw OpenFailure(text: "the write-ahead log cannot be synced: \(error)")
         }
-        log.lock.withLock { log.state.fingerprints = table }
+        log.lock.withLock {
+            log.state.fingerprints = table
+            log.state.notes = recovery.notes
+        }
         return recovered
     }
 
@@ -226,16 +229,17 @@ extension LogThread {
             attempt { () throws(LogFileError) in try writer.sync() }
             sealSegment()
         }
-        let (completions, callbacks) = log.lock.withLock {
+        let (requests, repeats, callbacks) = log.lock.withLock {
             log.state.phase = .ended
             log.publishGate()
             defer {
                 log.state.pending = []
                 log.state.whenOpen = []
             }
-            return (takeCompletions(of: log.state.pending), log.state.whenOpen)
+            return (log.state.pending, takeRepeats(of: log.state.pending), log.state.whenOpen)
         }
-        for completion in completions { log.refuse(.shuttingDown, completion) }
+        for request in requests { log.refuse(.shuttingDown, request.signal, request.completion) }
+        for completion in repeats { log.refuse(.shuttingDown, .traces, completion) }
         _ = callbacks
         if let lockFile { log.files.close(lockFile) }
         lockFile = nil

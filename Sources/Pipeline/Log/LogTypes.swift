@@ -6,6 +6,8 @@ public enum LogSignal: UInt8, Sendable {
     case traces = 1
     case metrics = 2
     case logs = 3
+    /// No request: what a stage has to remember after a crash (`appendNote`).
+    case notes = 4
 }
 
 /// A request to be made durable.
@@ -17,6 +19,10 @@ public struct LogRequest {
     public var receivedUnixNano: UInt64
     /// OTLP protobuf, uncompressed.
     public var payload: WireBytes
+    /// What the request is recognised by when it is sent again; nil: its payload. Read before `append` returns.
+    public var identity: WireBytes?
+    /// Digest of what rewrote the payload (`RequestRewriter`); 0 when it is as it came.
+    public var rewrittenBy: UInt64 = 0
 
     public init(signal: LogSignal, project: String = "", receivedUnixNano: UInt64, payload: WireBytes) {
         self.signal = signal
@@ -69,6 +75,8 @@ public struct LoggedRequest: Sendable {
     public let receivedUnixNano: UInt64
     public let signal: LogSignal
     public let project: String
+    /// `LogRequest.rewrittenBy`.
+    public let rewrittenBy: UInt64
     public let hold: LogHold
     private let buffer: LogBuffer
     private let range: Range<Int>
@@ -80,7 +88,9 @@ public struct LoggedRequest: Sendable {
         self.hold = hold
         self.buffer = buffer
         range = projectBytes..<buffer.bytes.count
-        project = projectBytes == 0 ? "" : String(decoding: buffer.bytes[..<projectBytes], as: UTF8.self)
+        let name = RecordName(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<projectBytes]))
+        project = name.project
+        rewrittenBy = name.rewrittenBy
     }
 
     public var byteCount: Int { range.count }

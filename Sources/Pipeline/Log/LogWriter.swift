@@ -4,16 +4,17 @@ import OTLPWire
 /// A request on its way into the log.
 struct PendingAppend: @unchecked Sendable {
     var signal: LogSignal
-    var project: [UInt8]
+    /// `RecordName`.
+    var name: [UInt8]
     var receivedUnixNano: UInt64
     /// Valid until `completion` is called.
     var payload: WireBytes
     var fingerprint: Fingerprint
-    /// Of project and payload.
+    /// Of name and payload.
     var checksum: UInt32
     var completion: @Sendable (AppendOutcome) -> Void
 
-    var recordBytes: Int { RecordHeader.totalBytes(body: project.count + payload.count) }
+    var recordBytes: Int { RecordHeader.totalBytes(body: name.count + payload.count) }
 }
 
 /// Writes the segment that is appended to. Confined to the log's thread; keeps no state that a failed call could leave half changed: the
@@ -136,7 +137,7 @@ final class LogWriter {
     /// - Returns: the records' offsets.
     func write(_ group: ArraySlice<PendingAppend>, firstSequence: UInt64) throws(LogFileError) -> [Int] {
         guard let segment else { return [] }
-        reserve(group.reduce(0) { $0 + RecordHeader.bytes + $1.project.count + LogFormat.alignment })
+        reserve(group.reduce(0) { $0 + RecordHeader.bytes + $1.name.count + LogFormat.alignment })
         parts.removeAll(keepingCapacity: true)
         offsets.removeAll(keepingCapacity: true)
         var used = 0
@@ -145,10 +146,10 @@ final class LogWriter {
         for request in group {
             let header = RecordHeader(
                 kind: .request, signal: request.signal.rawValue, encoding: RecordHeader.encodingProtobuf,
-                payloadBytes: request.payload.count, projectBytes: request.project.count, sequence: sequence,
+                payloadBytes: request.payload.count, projectBytes: request.name.count, sequence: sequence,
                 receivedUnixNano: request.receivedUnixNano, fingerprint: request.fingerprint, bodyChecksum: request.checksum)
             put(header, segment: segment, offset: offset, &used)
-            for byte in request.project { putByte(byte, &used) }
+            for byte in request.name { putByte(byte, &used) }
             add(request.payload)
             pad(header.bodyBytes, &used)
             offsets.append(offset)

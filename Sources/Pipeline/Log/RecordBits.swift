@@ -43,6 +43,12 @@ struct RecordBits: Equatable, Sendable {
         for index in words.indices { words[index] &= index < other.words.count ? other.words[index] : 0 }
     }
 
+    func subtracting(_ other: RecordBits) -> RecordBits {
+        var rest = self
+        for index in rest.words.indices.prefix(other.words.count) { rest.words[index] &= ~other.words[index] }
+        return rest
+    }
+
     /// How many of the numbers below `end` are in the set.
     func count(below end: Int) -> Int {
         var total = 0

@@ -101,8 +101,20 @@ enum Checksums {
         return value
     }
 
-    /// Bech32 and Bech32m (BIP 173, BIP 350) of an address with the human-readable part `bc`: `data` are 5-bit values.
-    static func bech32(_ data: Digits, hrp: StaticString) -> Bool {
+    /// An address of Bitcoin's segregated witness after its human-readable part: `data` are 5-bit values. BIP 173; BIP 350 for the
+    /// versions from 1 on.
+    static func segwit(_ data: Digits, hrp: StaticString) -> Bool {
+        let (version, valueCount) = (data[0], data.count - 7)
+        let (programBytes, spareBits) = (valueCount * 5 / 8, valueCount * 5 % 8)
+        guard version <= 16, spareBits < 5, (2...40).contains(programBytes) else { return false }
+        if version == 0, programBytes != 20, programBytes != 32 { return false }
+        // The bits that fill up the last value are zero.
+        guard data[valueCount] & (1 << spareBits - 1) == 0 else { return false }
+        return bech32(data, hrp: hrp) == (version == 0 ? 1 : 0x2BC8_30A3)
+    }
+
+    /// The remainder of BIP 173's polynomial: 1 for Bech32, another constant for Bech32m.
+    private static func bech32(_ data: Digits, hrp: StaticString) -> UInt32 {
         var state: UInt32 = 1
         func feed(_ value: UInt8) {
             let generators: SIMD8<UInt32> = [0x3B6A_57B2, 0x2650_8E6D, 0x1EA1_19FA, 0x3D42_33DD, 0x2A14_62B3, 0, 0, 0]
@@ -114,6 +126,6 @@ enum Checksums {
         feed(0)
         for index in 0..<hrp.utf8CodeUnitCount { feed(hrp.utf8Start[index] & 31) }
         for index in 0..<data.count { feed(data[index]) }
-        return state == 1 || state == 0x2BC8_30A3
+        return state
     }
 }

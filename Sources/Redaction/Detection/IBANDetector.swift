@@ -23,7 +23,9 @@ extension Scanner {
             }
             position += 1
         }
-        guard !ASCII.isWord(text[position]), Checksums.mod97(characters) else { return nil }
+        // ISO 7064 gives check digits of 02 to 98; the other three leave the same remainders.
+        let check = characters[2] * 10 + characters[3]
+        guard !ASCII.isWord(text[position]), (2...98).contains(check), Checksums.mod97(characters) else { return nil }
         return Match(.iban, start, position)
     }
 

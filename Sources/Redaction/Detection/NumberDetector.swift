@@ -36,14 +36,15 @@ extension Scanner {
         switch four {
         case 4000...4999: return length == 13 || length == 16 || length == 19
         case 5100...5599: return length == 16
-        case 2221...2720, 2200...2204: return length == 16
+        case 2221...2720: return length == 16
+        case 2200...2204: return length >= 16
         case 3400...3499, 3700...3799: return length == 15
         case 3000...3059, 3095, 3600...3699, 3800...3999: return length >= 14
         case 3500...3599: return length >= 16
         case 2131, 1800: return length == 15
         case 6011, 6440...6599, 6200...6299: return length >= 16
         // Maestro and its national predecessors.
-        case 5000...5099, 5600...6999, 604: return true
+        case 5000...5099, 5600...5899, 6000...6999: return true
         default: return false
         }
     }
@@ -97,7 +98,7 @@ extension Scanner {
 
     /// Canadian and Australian numbers look the same; where both fit, the word before decides, else the Canadian one.
     private func nineDigits(_ digits: Digits, _ index: Int) -> Kind? {
-        let isSIN = enabled.has(.caSIN) && digits[0] != 0 && digits[0] != 8 && Checksums.luhn(digits)
+        let isSIN = enabled.has(.caSIN) && isSIN(digits)
         let isTFN = enabled.has(.auTFN) && Checksums.tfn(digits)
         if isSIN && isTFN { return hasContext(["tfn", "tax file"], before: index, reach: 32) ? .auTFN : .caSIN }
         return isSIN ? .caSIN : isTFN ? .auTFN : nil
@@ -113,7 +114,7 @@ extension Scanner {
             kind = .ukNHS
         } else if enabled.has(.usSSN), hasContext(["ssn", "social security"], before: index, reach: 32), isSSN(digits) {
             kind = .usSSN
-        } else if enabled.has(.caSIN), hasContext(["sin", "social insurance"], before: index, reach: 32), Checksums.luhn(digits) {
+        } else if enabled.has(.caSIN), hasContext(["sin", "social insurance"], before: index, reach: 32), isSIN(digits) {
             kind = .caSIN
         } else if enabled.has(.auTFN), hasContext(["tfn", "tax file"], before: index, reach: 32), Checksums.tfn(digits) {
             kind = .auTFN
@@ -122,6 +123,9 @@ extension Scanner {
         }
         return Match(kind, index, index + length)
     }
+
+    /// Service Canada: none begins with 0 or 8.
+    private func isSIN(_ digits: Digits) -> Bool { digits[0] != 0 && digits[0] != 8 && Checksums.luhn(digits) }
 
     private func isSSN(_ digits: Digits) -> Bool {
         let area = digits.number(3)

@@ -30,6 +30,9 @@ extension Scanner {
             guard carry == 0 else { return false }
         }
         guard bytes[0] == 0 || bytes[0] == 5 else { return false }
+        // Each leading 1 is a byte of zeros, and the number does not tell how many there are.
+        let ones = text.run(from: start, limit: end - start) { $0 == UInt8(ascii: "1") } - start
+        guard (0..<25).first(where: { bytes[$0] != 0 }) == ones else { return false }
         let digest = withUnsafeBytes(of: &bytes) { all in
             SHA256.digest(UnsafeRawBufferPointer(rebasing: all[0..<21])).withUnsafeBytes { SHA256.digest($0) }
         }
@@ -52,11 +55,15 @@ extension Scanner {
         guard text.hasAnyCase("bc1", at: start) else { return false }
         let alphabet: StaticString = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
         var data = Digits()
+        // In one case, whichever.
+        var cases: UInt8 = 0
+        for index in start..<end where ASCII.isLetter(text[index]) { cases |= text[index] & 0x20 == 0 ? 1 : 2 }
+        guard cases != 3 else { return false }
         for index in start + 3..<end {
             let byte = ASCII.lower(text[index])
             guard let value = (0..<32).first(where: { alphabet.utf8Start[$0] == byte }) else { return false }
             data.append(UInt8(value))
         }
-        return Checksums.bech32(data, hrp: "bc")
+        return Checksums.segwit(data, hrp: "bc")
     }
 }

@@ -17,14 +17,18 @@ public struct PIIRedactionConfig: Sendable {
     public var strategy = Strategy.hash
     public var places: Set<Place> = [.attributes, .events, .statusMessage]
     public var summary = false
+    /// Whether requests are redacted before the write-ahead log gets them.
+    public var redactsBeforeLog = false
     /// Nil: a random key per process.
     public var hashKey: KeyedHash?
     var strategies: [Kind: Strategy] = [:]
     var customs: [CustomDetector] = []
     var allow: [String] = []
     var fields = FieldPaths()
+    /// Of what these settings do to a text, never 0.
+    public private(set) var digest: UInt64 = 1
     /// Whether some strategy in use hashes.
-    public private(set) var hashes = true
+    private var hashes = true
 
     public init() {}
 
@@ -33,21 +37,34 @@ public struct PIIRedactionConfig: Sendable {
         readKey(section)
         detect = Self.kinds(section, "detect", default: detect)
         let names = section.strings("scan", default: Place.allCases.filter { places.contains($0) }.map(\.rawValue))
-        places = Set(names.compactMap { name in
-            let place = Place(rawValue: name)
-            if place == nil {
-                let known = Place.allCases.map(\.rawValue).joined(separator: ", ")
-                section.problem("there is no place '\(name)'; places are \(known)", at: "scan")
-            }
-            return place
-        })
+        places = Set(
+            names.compactMap { name in
+                let place = Place(rawValue: name)
+                if place == nil {
+                    let known = Place.allCases.map(\.rawValue).joined(separator: ", ")
+                    section.problem("there is no place '\(name)'; places are \(known)", at: "scan")
+                }
+                return place
+            })
         allow = section.strings("allow", default: [])
         summary = section.bool("summary", default: summary)
+        redactsBeforeLog = section.bool(Self.beforeLogKey, default: redactsBeforeLog)
         for rule in section.sections("rules") { read(rule: rule) }
         for path in section.strings("fields", default: []) { add(path, strategy, section) }
         for custom in section.sections("custom") { read(custom: custom) }
         hashes = ([strategy] + strategies.values + customs.map(\.strategy)).contains(.hash)
         section.finish()
+        digest = Self.digest(section)
+    }
+
+    /// Key of `redactsBeforeLog`.
+    public static let beforeLogKey = "redact_before_log"
+
+    /// Where it is done makes no difference to what is done. One-way, since it is written into the log and the settings hold the key.
+    private static func digest(_ section: ConfigSection) -> UInt64 {
+        let lines = section.comparisonText.split(separator: "\n").filter { !$0.contains(beforeLogKey) }
+        let bytes = Array(lines.joined(separator: "\n").utf8).withUnsafeBytes { SHA256.digest($0) }
+        return max(1, bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) })
     }
 
     private mutating func readKey(_ section: ConfigSection) {
@@ -111,10 +128,16 @@ public struct PIIRedactionConfig: Sendable {
         section.finish()
     }
 
+    /// Whether hashes are made with a key that ends with the process.
+    public var usesRandomKey: Bool { hashes && hashKey == nil }
+
+    /// For all that have none of their own: equal values get equal tokens throughout the process.
+    private static let processKey = KeyedHash.random()
+
     /// The redactor these settings describe.
     public func redactor() -> TextRedactor {
         TextRedactor(
             detect: KindSet(detect), customs: customs, strategy: strategy, strategies: strategies, allow: AllowList(allow),
-            key: hashKey ?? .random())
+            key: hashKey ?? Self.processKey)
     }
 }

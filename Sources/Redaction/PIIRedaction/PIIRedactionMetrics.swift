@@ -5,7 +5,8 @@ struct PIIRedactionMetrics: Sendable {
     /// By index of `TextRedactor.kindNames`.
     private let values: [Counter]
     private let spans: Counter
-    private let failures: Counter
+    /// Batches refused because there was no room.
+    let refused: Counter
 
     init(registry: MetricRegistry, processor: String, kinds: [String]) {
         let labels = [(name: "processor", value: processor)]
@@ -15,7 +16,7 @@ struct PIIRedactionMetrics: Sendable {
                 labels: labels + [(name: "kind", value: kind)])
         }
         spans = registry.counter("collector_redaction_spans_total", help: "Spans in which something was rewritten.", labels: labels)
-        failures = registry.counter(
+        refused = registry.counter(
             "collector_redaction_refused_batches_total", help: "Batches refused because there was no room to rewrite them.", labels: labels)
     }
 
@@ -24,6 +25,4 @@ struct PIIRedactionMetrics: Sendable {
         for (counter, count) in zip(values, counts) where count > 0 { counter.add(count) }
         if changed > 0 { spans.add(changed) }
     }
-
-    func refused() { failures.add() }
 }

@@ -1,37 +1,28 @@
 import Logging
-import OTLPWire
 import Pipeline
 import SelfTelemetry
-import Synchronization
 
 /// Rewrites personal data and secrets before anything is buffered. Works on the thread that brings the batch, and holds nothing.
 ///
 /// What it writes depends on the text and the configuration alone, so a request that is read from the write-ahead log again
-/// comes out the same; without `hash_key` hashes differ from process to process.
+/// comes out the same; without `hash_key` hashes differ from process to process. Requests that were redacted in the same way before
+/// they were logged (`RequestRedactor`) are passed on: doing it twice would hash hashes.
 public final class PIIRedactionProcessor: Consumer, Component {
-    public let id: String
-    private let config: PIIRedactionConfig
-    private let redactor: TextRedactor
-    private let metrics: PIIRedactionMetrics
-    private let next: any Consumer<SpanBatch>
-    /// One per thread that has been here at the same time as others: as many as there are event loops.
-    private let idle = Mutex(Workers())
-
-    /// Each is used by one thread: whoever has taken it out.
-    private struct Workers: @unchecked Sendable {
-        var list: [SpanRedactor] = []
-    }
+    private let stage: EditingProcessor<SpanRedactor>
 
     public init(id: String, config: PIIRedactionConfig, next: any Consumer<SpanBatch>, registry: MetricRegistry, logger: Logger) {
-        self.id = id
-        self.config = config
-        self.next = next
-        redactor = config.redactor()
-        metrics = PIIRedactionMetrics(registry: registry, processor: id, kinds: redactor.kindNames)
-        if config.hashes, config.hashKey == nil {
+        let redactor = config.redactor()
+        let metrics = PIIRedactionMetrics(registry: registry, processor: id, kinds: redactor.kindNames)
+        let digest = config.digest
+        stage = EditingProcessor(id: id, next: next, refused: metrics.refused, isDone: { $0.rewrittenBy == digest }) {
+            SpanRedactor(config, redactor, metrics)
+        }
+        if config.usesRandomKey {
             logger.warning("no hash_key: hashes are made with a random key, and differ from those of other processes and after a restart")
         }
     }
+
+    public var id: String { stage.id }
 
     public func start() async throws {}
 
@@ -39,47 +30,7 @@ public final class PIIRedactionProcessor: Consumer, Component {
 
     public var health: ComponentHealth { .ok }
 
-    public var admission: Outcome { next.admission }
+    public var admission: Outcome { stage.admission }
 
-    public func consume(_ batch: SpanBatch) -> Outcome {
-        var batch = batch
-        let worker = idle.withLock { Taken(redactor: $0.list.popLast()) }.redactor ?? SpanRedactor(config, redactor)
-        defer {
-            worker.reset()
-            let taken = Taken(redactor: worker)
-            idle.withLock { workers in
-                if let redactor = taken.redactor { workers.list.append(redactor) }
-            }
-        }
-        do throws(EditError) {
-            for slice in batch.slices { try redact(slice, worker) }
-        } catch {
-            metrics.refused()
-            return .permanent(.tooLarge)
-        }
-        metrics.add(values: worker.values.counts, spans: worker.spansChanged)
-        if worker.spansChanged > 0 { batch.recountBytes() }
-        return next.consume(batch)
-    }
-
-    /// On its way into or out of `idle`.
-    private struct Taken: @unchecked Sendable {
-        let redactor: SpanRedactor?
-    }
-
-    private func redact(_ slice: SpanSlice, _ worker: SpanRedactor) throws(EditError) {
-        try slice.batch.edit { editor throws(EditError) in
-            if worker.readsResources, editor.isFirstTime(for: self) {
-                var last: UnsafeRawPointer?
-                for index in 0..<slice.batch.spanCount {
-                    let resource = slice.batch[index].resource
-                    // A request's spans come resource by resource.
-                    if resource.identity == last { continue }
-                    last = resource.identity
-                    try worker.redact(resource, editor)
-                }
-            }
-            try slice.forEach { reference throws(EditError) in try worker.redact(reference.span, editor) }
-        }
-    }
+    public func consume(_ batch: SpanBatch) -> Outcome { stage.consume(batch) }
 }

@@ -1,7 +1,7 @@
 import OTLPWire
 
 /// Redacts spans in place, everywhere the configuration says. Used by one thread at a time.
-final class SpanRedactor {
+final class SpanRedactor: SpanEditor {
     private let fields: FieldPaths
     private let readsName: Bool
     private let readsStatus: Bool
@@ -9,8 +9,10 @@ final class SpanRedactor {
     private let scansAttributes: Bool
     private let scansEvents: Bool
     private let summary: Bool
-    let values: ValueRedactor
-    private(set) var spansChanged = 0
+    private let values: ValueRedactor
+    /// Nil for dry runs.
+    private let metrics: PIIRedactionMetrics?
+    private var spansChanged = 0
     /// Unchecked, as in `RedactionScratch`.
     @exclusivity(unchecked) private var attributes = OutputBuffer()
     @exclusivity(unchecked) private var parts = OutputBuffer()
@@ -19,7 +21,11 @@ final class SpanRedactor {
     private static let countKey: StaticString = "redaction.count"
     private static let kindsKey: StaticString = "redaction.kinds"
 
-    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor) {
+    let editsResources: Bool
+    let editsScopes = false
+    let editsSpans = true
+
+    init(_ config: PIIRedactionConfig, _ redactor: TextRedactor, _ metrics: PIIRedactionMetrics?) {
         fields = config.fields
         readsName = config.places.contains(.name) || config.fields.name != nil
         readsStatus = config.places.contains(.statusMessage) || config.fields.statusMessage != nil
@@ -27,21 +33,34 @@ final class SpanRedactor {
         scansAttributes = config.places.contains(.attributes)
         scansEvents = config.places.contains(.events)
         summary = config.summary
+        editsResources = config.places.contains(.resource) || !config.fields.resource.isEmpty
         values = ValueRedactor(redactor)
+        self.metrics = metrics
     }
 
-    func reset() {
+    func finish() -> Bool {
+        let isChanged = values.counts.contains { $0 > 0 }
+        if isChanged { metrics?.add(values: values.counts, spans: spansChanged) }
         values.reset()
         spansChanged = 0
         attributes.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
         parts.removeAll(keepingCapacity: RedactionScratch.retainedBytesMax)
+        return isChanged
+    }
+
+    /// Told of each value found: for dry runs.
+    var observer: RedactionObserver? {
+        get { values.observer }
+        set { values.observer = newValue }
     }
 
     // MARK: Resources
 
-    var readsResources: Bool { scansResource || !fields.resource.isEmpty }
+    func edit(_ scope: ScopeView, of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {}
 
-    func redact(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+    func edit(_ resource: ResourceView, _ editor: borrowing BatchEditor) throws(EditError) {
+        observer?.beginResource()
+        observer?.begin("resource.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
             resource.encoded, field: OTLPField.Resource.attributes, rules: fields.resource, scans: scansResource,
@@ -53,8 +72,10 @@ final class SpanRedactor {
 
     // MARK: Spans
 
-    func redact(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
+    func edit(_ span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         values.startSpan()
+        observer?.beginSpan()
+        observer?.begin("span.attributes")
         attributes.truncate(to: 0)
         let count = values.rewrite(
             span.encodedAttributes, field: OTLPField.Span.attributes, rules: fields.span, scans: scansAttributes, into: &attributes)
@@ -82,13 +103,15 @@ final class SpanRedactor {
     private func redactParts(of span: SpanView, _ editor: borrowing BatchEditor) throws(EditError) {
         parts.truncate(to: 0)
         var name: Range<Int>?
+        observer?.begin("span.name")
         if readsName { name = redactText(span.name, fields.name) }
         var status: Range<Int>?
+        observer?.begin("span.status.message")
         if readsStatus { status = redactStatus(span.status) }
         var events: [Range<Int>?] = []
         if scansEvents || !fields.event.isEmpty {
             for index in 0..<span.eventCount {
-                guard let event = redact(span.event(at: index)) else { continue }
+                guard let event = redact(span.event(at: index), number: index) else { continue }
                 if events.isEmpty { events = Array(repeating: nil, count: span.eventCount) }
                 events[index] = event
             }
@@ -120,10 +143,12 @@ final class SpanRedactor {
         return start..<parts.count
     }
 
-    private func redact(_ event: EventView) -> Range<Int>? {
+    private func redact(_ event: EventView, number: Int) -> Range<Int>? {
         let start = parts.count
+        observer?.begin("event.attributes", event: number)
         let count = values.rewrite(
             event.encoded, field: OTLPField.Event.attributes, rules: fields.event, scans: scansEvents, into: &parts)
+        observer?.begin("event.name", event: number)
         let hasName = scansEvents && !event.name.isEmpty && values.find(event.name, name: WireBytes(start: nil, count: 0), nil)
         guard count != nil || hasName else { return nil }
         if count == nil { parts.append(event.encoded) }

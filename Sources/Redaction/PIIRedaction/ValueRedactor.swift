@@ -8,6 +8,8 @@ final class ValueRedactor {
     @exclusivity(unchecked) private(set) var counts: [Int]
     @exclusivity(unchecked) private(set) var spanCounts: [Int]
     @exclusivity(unchecked) private(set) var spanTotal = 0
+    /// Told of each value found. Nil on the data path.
+    var observer: RedactionObserver?
 
     init(_ redactor: TextRedactor) {
         self.redactor = redactor
@@ -41,7 +43,16 @@ final class ValueRedactor {
             spanCounts[kind] += 1
             spanTotal += 1
         }
+        if let observer { note(text, name, strategy, observer) }
         return true
+    }
+
+    private func note(_ text: WireBytes, _ name: WireBytes, _ whole: Strategy?, _ observer: RedactionObserver) {
+        scratch.forEachEdit { place, kind, replacement in
+            observer.note(
+                name: name, kind: redactor.kindNames[kind], strategy: whole ?? redactor.strategies[kind], place: place, in: text,
+                after: replacement)
+        }
     }
 
     /// What became of one attribute.
@@ -98,6 +109,8 @@ final class ValueRedactor {
         }
         let mark = output.count
         let total = spanTotal
+        observer?.enter(key)
+        defer { observer?.leave() }
         output.appendAttribute(field, key: key) { rewrite(attribute.encoded, name: key, strategy, &$0) }
         if spanTotal == total {
             output.truncate(to: mark)
@@ -152,15 +165,22 @@ final class ValueRedactor {
         for (entry, _) in EncodedFields(encoded) where entry.number == field && entry.type == .lengthDelimited { list = entry.bytes }
         output.appendMessage(field) { output in
             // The number is 1 in both `ArrayValue` and `KeyValueList`.
+            var index = 0
             for (entry, bytes) in EncodedFields(list) {
                 guard entry.number == OTLPField.ArrayValue.values, entry.type == .lengthDelimited else {
                     output.append(bytes)
                     continue
                 }
+                defer {
+                    observer?.leave()
+                    index += 1
+                }
                 if field == OTLPField.AnyValue.array {
+                    observer?.enter(index: index)
                     output.appendMessage(OTLPField.ArrayValue.values) { rewrite(entry.bytes, name: name, strategy, &$0) }
                 } else {
                     let member = KeyValueView(encoded: entry.bytes)
+                    observer?.enter(member.key)
                     output.appendAttribute(OTLPField.KeyValueList.values, key: member.key) {
                         rewrite(member.encoded, name: member.key, strategy, &$0)
                     }

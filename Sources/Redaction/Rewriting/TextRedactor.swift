@@ -9,7 +9,8 @@ public final class TextRedactor: Sendable {
     /// Names of the kinds that edits refer to by index: the built-in ones, then the user's.
     public let kindNames: [String]
     let enabled: KindSet
-    private let strategies: [Strategy]
+    /// By index of `kindNames`.
+    let strategies: [Strategy]
     private let customs: [CustomDetector]
     private let hasCustoms: Bool
     private let allow: AllowList
@@ -20,6 +21,10 @@ public final class TextRedactor: Sendable {
 
     /// Nothing shorter is looked for: `a@b.co`.
     private static let valueBytesMin = 6
+
+    /// A hash is this and then hexadecimal digits.
+    static let hashPrefix: StaticString = "sha256:"
+    static let hashDigits = 16
 
     /// JSON in JSON: agents' tool calls reach three.
     static let nestedJSONMax = 8
@@ -175,7 +180,7 @@ public final class TextRedactor: Sendable {
     private func write(_ value: WireBytes, _ kind: Int, _ strategy: Strategy, _ scratch: RedactionScratch) {
         switch strategy {
         case .hash:
-            scratch.replacements.append("sha256:")
+            scratch.replacements.append(Self.hashPrefix)
             let hash = key.prefix64(value)
             scratch.replacements.appendBigEndian(Self.hexDigits(UInt32(truncatingIfNeeded: hash >> 32)))
             scratch.replacements.appendBigEndian(Self.hexDigits(UInt32(truncatingIfNeeded: hash)))

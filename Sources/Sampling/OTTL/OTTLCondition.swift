@@ -7,12 +7,21 @@ import OTLPWire
 /// cannot be compared are unequal.
 public struct OTTLCondition: Sendable {
     private let test: OTTLTest
+    public let context: OTTLContext
+
+    /// - Parameter context: whose the bare names are; nil where each path says that itself, and the innermost one is the context.
+    public init(_ text: String, context: OTTLContext?) throws(OTTLError) {
+        let tokens = try OTTLLexer.tokens(of: text)
+        self.context = context ?? OTTLContext.inferred(from: tokens)
+        test = try OTTLParser.parse(tokens, context: self.context, takesBareNames: context != nil)
+    }
 
     /// - Parameter onEvents: bare names (`name`, `attributes[...]`) are a span event's, and the span's begin with `span.`.
     public init(_ text: String, onEvents: Bool) throws(OTTLError) {
-        test = try OTTLParser.parse(text, inEvent: onEvents)
+        try self.init(text, context: onEvents ? .spanEvent : .span)
     }
 
+    /// For a condition on spans, or on the resource or scope of one.
     public func holds(for span: SpanView) throws(OTTLFailure) -> Bool {
         try test.holds(OTTLSubject(span: span, event: nil, eventIndex: 0))
     }

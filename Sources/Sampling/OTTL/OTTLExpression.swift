@@ -12,7 +12,11 @@ indirect enum OTTLExpression: Sendable {
     case int(OTTLExpression)
     case double(OTTLExpression)
     case text(OTTLExpression)
-    case lowerCase(OTTLExpression)
+    case letterCase(OTTLExpression, isUpper: Bool)
+    /// Bytes from a start on, so many.
+    case part(OTTLExpression, OTTLExpression, OTTLExpression)
+    /// A number of nanoseconds in another unit, with fractions or cut to whole ones.
+    case inUnits(OTTLExpression, of: Int64, isWhole: Bool)
 
     enum Arithmetic: String, Sendable { case plus = "+", minus = "-", times = "*", over = "/" }
 
@@ -27,12 +31,12 @@ indirect enum OTTLExpression: Sendable {
         case .int(let operand): return Self.int(try operand.value(subject))
         case .double(let operand): return Self.double(try operand.value(subject))
         case .text(let operand): return Self.text(try operand.value(subject))
-        case .lowerCase(let operand):
-            let lowered = try operand.value(subject).withText { text in
-                text.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 + 32 : $0 }
-            }
-            guard let lowered else { throw .wrongType }
-            return .madeString(lowered)
+        case .letterCase(let operand, let isUpper): return try Self.letterCase(operand.value(subject), isUpper)
+        case .part(let operand, let start, let length):
+            return try Self.part(operand.value(subject), start.value(subject), length.value(subject))
+        case .inUnits(let operand, let unit, let isWhole):
+            guard case .int(let nanoseconds) = try operand.value(subject) else { throw .wrongType }
+            return isWhole ? .int(nanoseconds / unit) : .double(Double(nanoseconds) / Double(unit))
         }
     }
 
@@ -80,8 +84,27 @@ indirect enum OTTLExpression: Sendable {
         case .madeBytes(let bytes): return Int64(bytes.count)
         case .array(let array): return Int64(array.reduce(0) { count, _ in count + 1 })
         case .map(let map): return Int64(map.reduce(0) { count, _ in count + 1 })
+        case .items(let count): return Int64(count)
         case .none, .bool, .int, .double: throw .wrongType
         }
+    }
+
+    /// ASCII letters only: instrumentations write no others where case varies.
+    private static func letterCase(_ value: OTTLValue, _ isUpper: Bool) throws(OTTLFailure) -> OTTLValue {
+        let letters = isUpper ? UInt8(ascii: "a")...UInt8(ascii: "z") : UInt8(ascii: "A")...UInt8(ascii: "Z")
+        guard let changed = value.withText({ $0.map { letters.contains($0) ? $0 ^ 0x20 : $0 } }) else { throw .wrongType }
+        return .madeString(changed)
+    }
+
+    private static func part(_ value: OTTLValue, _ start: OTTLValue, _ length: OTTLValue) throws(OTTLFailure) -> OTTLValue {
+        guard case .int(let start) = start, case .int(let length) = length else { throw .wrongType }
+        let bytes = value.withText { text -> [UInt8]? in
+            guard start >= 0, length > 0, start <= text.count, length <= Int64(text.count) - start else { return nil }
+            return Array(text[Int(start)..<Int(start + length)])
+        }
+        guard let bytes else { throw .wrongType }
+        guard let bytes else { throw .outOfRange }
+        return .madeString(bytes)
     }
 
     /// Nil (`nil` in OTTL) for what is no whole number: the conversion does not fail.
@@ -109,7 +132,7 @@ indirect enum OTTLExpression: Sendable {
         case .int(let int): .madeString(Array(String(int).utf8))
         case .double(let double): .madeString(Array(String(double).utf8))
         case .bool(let bool): .madeString(Array(String(bool).utf8))
-        case .none, .bytes, .madeBytes, .map, .array: .none
+        case .none, .bytes, .madeBytes, .map, .array, .items: .none
         }
     }
 }
@@ -143,6 +166,8 @@ indirect enum OTTLTest: Sendable {
     case not(OTTLTest)
     case matches(OTTLExpression, Pattern)
     case text(Search, OTTLExpression, OTTLExpression)
+    /// A list has an element equal to a value.
+    case containsValue(OTTLExpression, OTTLExpression)
     case isKind(Kind, OTTLExpression)
     case isRootSpan
 
@@ -165,11 +190,14 @@ indirect enum OTTLTest: Sendable {
             return OTTLExpression.text(try expression.value(subject)).withText { pattern.matches($0) } ?? false
         case .text(let search, let expression, let part):
             let text = try expression.value(subject)
-            if case .none = text { return false }
             let part = try part.value(subject)
             let found = text.withText { text in part.withText { part in search.finds(part, in: text) } }.flatMap { $0 }
             guard let found else { throw .wrongType }
             return found
+        case .containsValue(let list, let wanted):
+            guard case .array(let elements) = try list.value(subject) else { throw .wrongType }
+            let wanted = try wanted.value(subject)
+            return elements.contains { OTTLComparison.equal.holds(OTTLValue($0), wanted) }
         case .isKind(let kind, let expression): return kind.isKind(of: try expression.value(subject))
         case .isRootSpan: return subject.span.parentSpanID == nil
         }
@@ -202,7 +230,8 @@ extension OTTLTest.Search {
 extension OTTLTest.Kind {
     fileprivate func isKind(of value: OTTLValue) -> Bool {
         switch (self, value) {
-        case (.string, .string), (.string, .madeString), (.int, .int), (.double, .double), (.bool, .bool), (.map, .map), (.list, .array):
+        case (.string, .string), (.string, .madeString), (.int, .int), (.double, .double), (.bool, .bool), (.map, .map), (.list, .array),
+            (.list, .items):
             true
         default: false
         }

@@ -1,16 +1,28 @@
+import Configuration
 import Patterns
 
 /// The functions of the language that are built in.
 extension OTTLParser {
     private static let names = [
-        "Contains", "Double", "Duration", "HasPrefix", "HasSuffix", "Int", "IsBool", "IsDouble", "IsInt", "IsList", "IsMap", "IsMatch",
-        "IsRootSpan", "IsString", "Len", "SpanID", "String", "ToLowerCase", "TraceID",
+        "Contains", "ContainsValue", "Double", "Duration", "HasPrefix", "HasSuffix", "Hours", "Int", "IsBool", "IsDouble", "IsInt",
+        "IsList",
+        "IsMap", "IsMatch", "IsRootSpan", "IsString", "Len", "Microseconds", "Milliseconds", "Minutes", "Nanoseconds", "Seconds", "SpanID",
+        "String", "Substring", "ToLowerCase", "ToUpperCase", "TraceID", "UnixMicro", "UnixMilli", "UnixNano", "UnixSeconds",
+    ]
+
+    /// Durations and times are nanoseconds; these functions give them in other units, as whole numbers or with fractions.
+    private static let units: [String: (nanoseconds: Int64, isWhole: Bool)] = [
+        "Nanoseconds": (1, true), "Microseconds": (1_000, true), "Milliseconds": (1_000_000, true), "Seconds": (1_000_000_000, false),
+        "Minutes": (60_000_000_000, false), "Hours": (3_600_000_000_000, false), "UnixNano": (1, true), "UnixMicro": (1_000, true),
+        "UnixMilli": (1_000_000, true), "UnixSeconds": (1_000_000_000, true),
     ]
 
     /// After the function's name.
     mutating func function(_ name: String, at column: Int) throws(OTTLError) -> Node {
         guard Self.names.contains(name) else {
-            throw OTTLError(message: "unknown function \(name); built in are \(Self.names.joined(separator: ", "))", column: column)
+            let hint = KeySuggestion.hint(for: name, among: Self.names)
+            throw OTTLError(
+                message: "unknown function \(name)\(hint); built in are \(Self.names.joined(separator: ", "))", column: column)
         }
         let arguments = try arguments()
         switch name {
@@ -24,6 +36,12 @@ extension OTTLParser {
             try count(arguments, 2, name, column)
             let search: OTTLTest.Search = name == "HasPrefix" ? .hasPrefix : name == "HasSuffix" ? .hasSuffix : .contains
             return .test(.text(search, arguments[0].value, arguments[1].value))
+        case "ContainsValue":
+            try count(arguments, 2, name, column)
+            return .test(.containsValue(arguments[0].value, arguments[1].value))
+        case "Substring":
+            try count(arguments, 3, name, column)
+            return .value(.part(arguments[0].value, arguments[1].value, arguments[2].value))
         case "Duration":
             try count(arguments, 1, name, column)
             return .value(.literal(.int(try duration(arguments[0]))))
@@ -37,12 +55,14 @@ extension OTTLParser {
     }
 
     private func unary(_ name: String, _ operand: OTTLExpression) -> Node {
-        switch name {
+        if let unit = Self.units[name] { return .value(.inUnits(operand, of: unit.nanoseconds, isWhole: unit.isWhole)) }
+        return switch name {
         case "Len": .value(.length(operand))
         case "Int": .value(.int(operand))
         case "Double": .value(.double(operand))
         case "String": .value(.text(operand))
-        case "ToLowerCase": .value(.lowerCase(operand))
+        case "ToLowerCase": .value(.letterCase(operand, isUpper: false))
+        case "ToUpperCase": .value(.letterCase(operand, isUpper: true))
         case "IsString": .test(.isKind(.string, operand))
         case "IsInt": .test(.isKind(.int, operand))
         case "IsDouble": .test(.isKind(.double, operand))

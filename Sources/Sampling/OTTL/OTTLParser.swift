@@ -1,3 +1,5 @@
+import Configuration
+
 /// Recursive descent over the tokens of a condition; precedence from weak to strong: `or`, `and`, `not`, comparisons, `+ -`, `* /`.
 struct OTTLParser {
     /// What a piece of the text yields, found out before it is known what is asked for: parentheses stand around both.
@@ -12,10 +14,11 @@ struct OTTLParser {
     let tokens: [OTTLToken]
     var position = 0
     var depth = 0
-    let inEvent: Bool
+    let context: OTTLContext
+    let takesBareNames: Bool
 
-    static func parse(_ text: String, inEvent: Bool) throws(OTTLError) -> OTTLTest {
-        var parser = OTTLParser(tokens: try OTTLLexer.tokens(of: text), inEvent: inEvent)
+    static func parse(_ tokens: [OTTLToken], context: OTTLContext, takesBareNames: Bool) throws(OTTLError) -> OTTLTest {
+        var parser = OTTLParser(tokens: tokens, context: context, takesBareNames: takesBareNames)
         let column = parser.current.column
         let node = try parser.disjunction()
         guard parser.current.kind == .end else { throw parser.unexpected("an operator or the end") }
@@ -191,8 +194,8 @@ struct OTTLParser {
             advance()
         } while takes(".")
         let name = segments.joined(separator: ".")
-        guard let field = OTTLPath.field(name, inEvent: inEvent) else {
-            throw OTTLError(message: "unknown path \(name)", column: start)
+        guard let field = OTTLPath.field(name, in: context, takesBareNames: takesBareNames) else {
+            throw OTTLError(message: unknownPath(name), column: start)
         }
         var keys: [OTTLPath.Key] = []
         let bracket = current.column
@@ -208,6 +211,16 @@ struct OTTLParser {
         let path = OTTLPath(field: field, keys: keys)
         if !keys.isEmpty, !path.takesKeys { throw OTTLError(message: "\(name) has no keys", column: bracket) }
         return path
+    }
+
+    private func unknownPath(_ name: String) -> String {
+        // A span's is what is mostly meant.
+        let owners: [OTTLContext] = [.span, .spanEvent, .scope, .resource]
+        if !takesBareNames, let owner = owners.first(where: { OTTLPath.field(name, in: $0, takesBareNames: true) != nil }) {
+            return "the path \(name) does not say whose it is; write \(owner.rawValue).\(name)"
+        }
+        let known = OTTLPath.names(in: context, takesBareNames: takesBareNames)
+        return "unknown path \(name)" + KeySuggestion.hint(for: name, among: known)
     }
 }
 

@@ -17,7 +17,10 @@ struct OTTLPath: Equatable, Sendable {
         /// Unix nanoseconds, also for `start_time` and `end_time`: their difference compares with `Duration("1s")`.
         case startTime, endTime
         case flags, droppedAttributesCount, droppedEventsCount, droppedLinksCount
-        case scopeName, scopeVersion
+        /// Lists that can be counted.
+        case events, links
+        case resourceSchemaURL, resourceDroppedAttributesCount
+        case scopeName, scopeVersion, scopeSchemaURL, scopeDroppedAttributesCount
         case eventName, eventTime, eventIndex, eventDroppedAttributesCount
     }
 
@@ -40,37 +43,49 @@ struct OTTLPath: Equatable, Sendable {
         "span_id.string": .spanIDText, "parent_span_id": .parentSpanID, "parent_span_id.string": .parentSpanIDText,
         "trace_state": .traceState, "start_time": .startTime, "start_time_unix_nano": .startTime, "end_time": .endTime,
         "end_time_unix_nano": .endTime, "flags": .flags, "dropped_attributes_count": .droppedAttributesCount,
-        "dropped_events_count": .droppedEventsCount, "dropped_links_count": .droppedLinksCount,
+        "dropped_events_count": .droppedEventsCount, "dropped_links_count": .droppedLinksCount, "events": .events, "links": .links,
     ]
     private static let eventFields: [String: Field] = [
         "attributes": .attributes(.event), "name": .eventName, "time": .eventTime, "time_unix_nano": .eventTime,
         "event_index": .eventIndex, "dropped_attributes_count": .eventDroppedAttributesCount,
     ]
     private static let scopeFields: [String: Field] = [
-        "name": .scopeName, "version": .scopeVersion, "attributes": .attributes(.scope),
+        "name": .scopeName, "version": .scopeVersion, "attributes": .attributes(.scope), "schema_url": .scopeSchemaURL,
+        "dropped_attributes_count": .scopeDroppedAttributesCount,
     ]
+    private static let resourceFields: [String: Field] = [
+        "attributes": .attributes(.resource), "schema_url": .resourceSchemaURL,
+        "dropped_attributes_count": .resourceDroppedAttributesCount,
+    ]
+
+    private static func fields(of context: OTTLContext) -> [String: Field] {
+        switch context {
+        case .resource: resourceFields
+        case .scope: scopeFields
+        case .span: spanFields
+        case .spanEvent: eventFields
+        }
+    }
+
+    private static let prefixes: [(text: String, owner: OTTLContext)] =
+        OTTLContext.allCases.map { ("\($0.rawValue).", $0) } + [("instrumentation_scope.", .scope)]
 
     /// The field that a path names, without the keys in brackets; nil when there is none.
     ///
-    /// - Parameter inEvent: in a `spanevent` condition bare names are the event's.
-    static func field(_ path: String, inEvent: Bool) -> Field? {
-        for (prefix, fields) in [
-            ("resource.", ["attributes": Field.attributes(.resource)]), ("instrumentation_scope.", scopeFields), ("scope.", scopeFields),
-            ("span.", spanFields),
-        ] where path.hasPrefix(prefix) {
-            return fields[String(path.dropFirst(prefix.count))]
+    /// - Parameter context: what further out can be read as well, with its name in front; what is further in cannot.
+    static func field(_ path: String, in context: OTTLContext, takesBareNames: Bool) -> Field? {
+        for prefix in prefixes where path.hasPrefix(prefix.text) {
+            return prefix.owner <= context ? fields(of: prefix.owner)[String(path.dropFirst(prefix.text.count))] : nil
         }
-        if path.hasPrefix("spanevent.") { return inEvent ? eventFields[String(path.dropFirst("spanevent.".count))] : nil }
-        return inEvent ? eventFields[path] : spanFields[path]
+        return takesBareNames ? fields(of: context)[path] : nil
     }
 
     /// For suggestions.
-    static func names(inEvent: Bool) -> [String] {
-        let bare = inEvent ? eventFields : spanFields
-        let qualified =
-            ["resource.attributes"] + scopeFields.keys.map { "instrumentation_scope.\($0)" }
-            + (inEvent ? spanFields.keys.map { "span.\($0)" } : [])
-        return (bare.keys + qualified).sorted()
+    static func names(in context: OTTLContext, takesBareNames: Bool) -> [String] {
+        let qualified = prefixes.filter { $0.owner <= context }.flatMap { prefix in
+            fields(of: prefix.owner).keys.map { prefix.text + $0 }
+        }
+        return ((takesBareNames ? Array(fields(of: context).keys) : []) + qualified).sorted()
     }
 
     var takesKeys: Bool {
@@ -106,6 +121,12 @@ struct OTTLPath: Equatable, Sendable {
         case .droppedLinksCount: return .int(Int64(span.droppedLinksCount))
         case .scopeName: return .string(span.scope.name)
         case .scopeVersion: return .string(span.scope.version)
+        case .scopeSchemaURL: return .string(span.scope.schemaURL)
+        case .scopeDroppedAttributesCount: return .int(Int64(span.scope.droppedAttributesCount))
+        case .resourceSchemaURL: return .string(span.resource.schemaURL)
+        case .resourceDroppedAttributesCount: return .int(Int64(span.resource.droppedAttributesCount))
+        case .events: return .items(span.eventCount)
+        case .links: return .items(span.linkCount)
         case .eventName: return subject.event.map { .string($0.name) } ?? .none
         case .eventTime: return subject.event.map { .int(Int64(clamping: $0.timeUnixNano)) } ?? .none
         case .eventIndex: return .int(Int64(subject.eventIndex))

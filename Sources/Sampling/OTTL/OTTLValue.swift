@@ -14,6 +14,8 @@ enum OTTLValue {
     case madeBytes([UInt8])
     case map(AttributesView)
     case array(ArrayView)
+    /// A list of which only the length is known: a span's events or links.
+    case items(Int)
 
     init(_ value: AnyValueView?) {
         switch value {
@@ -108,12 +110,15 @@ public enum OTTLFailure: Error, Equatable {
     case wrongType
     case divisionByZero
     case overflow
+    /// A part of a text that it does not have.
+    case outOfRange
 
     public var message: String {
         switch self {
         case .wrongType: "an operand is of a kind that the operation does not take"
         case .divisionByZero: "division by zero"
         case .overflow: "integer overflow"
+        case .outOfRange: "a part of a text that it does not have"
         }
     }
 }

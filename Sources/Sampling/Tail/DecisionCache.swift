@@ -3,7 +3,7 @@ import OTLPWire
 /// Decisions about traces that are gone, so that late spans share their fate. Kept ones exactly, least recently used go first;
 /// dropped ones by a 64-bit hash in two generations.
 struct DecisionCache {
-    struct Kept {
+    struct Kept: Equatable {
         let policy: UInt16
         let adjustedCount: Double
     }
@@ -15,8 +15,8 @@ struct DecisionCache {
         var older: Int32
     }
 
-    private let keptMax: Int
-    private let droppedMax: Int
+    private var keptMax: Int
+    private var droppedMax: Int
     private let seed: UInt64
     private var places: [TraceID: Int32] = [:]
     private var entries: [Entry] = []
@@ -33,6 +33,13 @@ struct DecisionCache {
     }
 
     var keptCount: Int { places.count }
+
+    /// Makes the cache large enough for so many more.
+    mutating func makeRoom(kept: Int, dropped: Int) {
+        keptMax = min(max(keptMax, keptCount + kept), Int(Int32.max) - 1)
+        // Half of it is in either generation.
+        droppedMax = max(droppedMax, 2 * (young.count + dropped))
+    }
 
     mutating func insertKept(_ id: TraceID, _ kept: Kept) {
         guard keptMax > 0 else { return }

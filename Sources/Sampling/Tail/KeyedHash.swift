@@ -53,3 +53,20 @@ struct KeyedHash {
     /// Uniform in (0, 1] from 53 bits of the hash.
     static func unit(_ hash: UInt64) -> Double { Double((hash >> 11) + 1) * 0x1p-53 }
 }
+
+/// FNV-1a, 64 bits: over a salt and a trace id the hash of the Go collector's `probabilistic` policy.
+enum FNV1a {
+    private static let basis: UInt64 = 0xCBF2_9CE4_8422_2325
+    private static let prime: UInt64 = 0x100_0000_01B3
+
+    static func of(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(basis) { ($0 ^ UInt64($1)) &* prime } }
+
+    /// The hash of what `hash` is of and the id's 16 bytes after it.
+    static func of(_ id: TraceID, after hash: UInt64) -> UInt64 {
+        var hash = hash
+        for word in [id.high.bigEndian, id.low.bigEndian] {
+            withUnsafeBytes(of: word) { bytes in for byte in bytes { hash = (hash ^ UInt64(byte)) &* prime } }
+        }
+        return hash
+    }
+}

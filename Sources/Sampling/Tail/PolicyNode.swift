@@ -2,7 +2,7 @@
 ///
 /// The same node answers two questions: whether it holds now, and whether that answer can still change as more spans arrive
 /// (`standing`), on which early decisions rest.
-indirect enum PolicyNode: Sendable {
+enum PolicyNode: Sendable {
     case always
     /// Some span met the criterion, or with `inverted` none did.
     case criterion(Int, inverted: Bool)
@@ -16,7 +16,7 @@ indirect enum PolicyNode: Sendable {
     /// The first rule that some span meets decides the share.
     case rules([(criterion: Int, probability: Double)], RandomSource)
     case and([PolicyNode])
-    case not(PolicyNode)
+    indirect case not(PolicyNode)
     /// Number of a limiter of the shard: rate, bytes, composite.
     case limiter(Int)
     /// Number of a weighted sampler of the shard: `cost_budget`, `dynamic`.
@@ -32,7 +32,8 @@ indirect enum PolicyNode: Sendable {
 
     func standing(_ facts: TraceFacts) -> Standing {
         switch self {
-        case .always, .random: return self.isRandom ? .drawn : .settled(true)
+        case .always: return .settled(true)
+        case .random(_, let probability): return Self.drawn(probability)
         case .criterion(let number, let inverted):
             return facts.met.contains(number) ? .settled(!inverted) : .open
         case .latency(let threshold, let upper):
@@ -48,12 +49,18 @@ indirect enum PolicyNode: Sendable {
         case .rules(let rules, _):
             // Only the first rule's answer stands whatever comes.
             guard let first = rules.first, facts.met.contains(first.criterion) else { return .open }
-            return first.probability >= 1 ? .settled(true) : first.probability <= 0 ? .settled(false) : .drawn
+            return Self.drawn(first.probability)
         case .and(let nodes):
-            let standings = nodes.map { $0.standing(facts) }
-            if standings.contains(.settled(false)) { return .settled(false) }
-            if standings.contains(.open) { return .open }
-            return standings.contains(.drawn) ? .drawn : .settled(true)
+            var whole = Standing.settled(true)
+            for node in nodes {
+                switch node.standing(facts) {
+                case .settled(false): return .settled(false)
+                case .settled(true): continue
+                case .drawn: if whole != .open { whole = .drawn }
+                case .open: whole = .open
+                }
+            }
+            return whole
         case .not(let node):
             let standing = node.standing(facts)
             if case .settled(let holds) = standing { return .settled(!holds) }
@@ -62,9 +69,32 @@ indirect enum PolicyNode: Sendable {
         }
     }
 
-    private var isRandom: Bool {
-        if case .random(_, let probability) = self { return probability > 0 && probability < 1 }
+    /// Its sources with all thresholds that one trace's draws may be compared with.
+    func thresholds(_ policies: TailPolicies) -> [RandomSource: Set<Double>] {
+        switch self {
+        case .always, .criterion, .latency, .spanCount, .cost, .tokens: return [:]
+        case .random(let source, let probability): return [source: [probability]]
+        // One rule, or one weight, counts at a time.
+        case .rules(_, let source), .weighted(_, let source): return [source: [0.5]]
+        case .and(let nodes): return Self.union(nodes.map { $0.thresholds(policies) })
+        case .not(let node): return node.thresholds(policies)
+        case .limiter(let number):
+            guard case .composite(let composite) = policies.limiters[number] else { return [:] }
+            return Self.union(composite.parts.map { $0.node.thresholds(policies) })
+        }
+    }
+
+    private static func union(_ all: [[RandomSource: Set<Double>]]) -> [RandomSource: Set<Double>] {
+        all.reduce(into: [:]) { $0.merge($1) { $0.union($1) } }
+    }
+
+    var isLimiter: Bool {
+        if case .limiter = self { return true }
         return false
+    }
+
+    private static func drawn(_ probability: Double) -> Standing {
+        probability >= 1 ? .settled(true) : probability <= 0 ? .settled(false) : .drawn
     }
 
     static func hasTokens(_ facts: TraceFacts, _ total: Int64?, _ prompt: Int64?, _ completion: Int64?) -> Bool {
@@ -76,8 +106,8 @@ indirect enum PolicyNode: Sendable {
 }
 
 /// Where a policy's randomness comes from. Two policies with the same source decide alike, with different ones independently.
-struct RandomSource: Hashable, Sendable {
-    enum Kind: Hashable, Sendable {
+struct RandomSource: Hashable, Comparable, Sendable {
+    enum Kind: Int, Hashable, Sendable {
         /// FNV-1a over salt and trace id, as the Go collector's `probabilistic` policy does, so that replicas of both agree.
         case salted
         /// A seeded hash that is independent of the trace id's own bits and of every salt.
@@ -87,15 +117,19 @@ struct RandomSource: Hashable, Sendable {
     let kind: Kind
     /// Number among the sampler's sources.
     let number: Int
+
+    static func < (left: RandomSource, right: RandomSource) -> Bool {
+        (left.kind.rawValue, left.number) < (right.kind.rawValue, right.number)
+    }
 }
 
 /// What a node comes to for one trace at its decision: a fixed answer, or one that depends on draws.
-indirect enum DrawFormula: Equatable {
+enum DrawFormula: Equatable {
     case fixed(Bool)
     /// Holds when the source's draw is at most the probability.
     case draw(RandomSource, probability: Double)
     case all([DrawFormula])
-    case inverse(DrawFormula)
+    indirect case inverse(DrawFormula)
 
     static func drawn(_ source: RandomSource, _ probability: Double) -> DrawFormula {
         probability >= 1 ? .fixed(true) : probability <= 0 ? .fixed(false) : .draw(source, probability: probability)
@@ -108,8 +142,11 @@ indirect enum DrawFormula: Equatable {
     }
 
     static func negation(_ part: DrawFormula) -> DrawFormula {
-        if case .fixed(let holds) = part { return .fixed(!holds) }
-        return .inverse(part)
+        switch part {
+        case .fixed(let holds): .fixed(!holds)
+        case .inverse(let inner): inner
+        case .draw, .all: .inverse(part)
+        }
     }
 
     /// - Parameter draw: the source's value for this trace, uniform in (0, 1].

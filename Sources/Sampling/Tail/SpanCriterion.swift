@@ -4,6 +4,7 @@ import Patterns
 
 /// A property that a single span has or has not. A trace has met it when one of its spans has.
 enum SpanCriterion: Sendable {
+    /// An attribute of the span or its resource is a text that matches; an empty one never does (as in the Go collector).
     case string(key: [UInt8], StringMatcher)
     case number(key: [UInt8], ClosedRange<Double>)
     case bool(key: [UInt8], Bool)
@@ -12,30 +13,14 @@ enum SpanCriterion: Sendable {
     case traceState(key: [UInt8], values: Set<[UInt8]>)
     /// W3C's sampled flag.
     case sampledFlag
-    case spanConditions([OTTLCondition])
-    case eventConditions([OTTLCondition])
+    /// Any of these on the span, or on one of its events. One that cannot be evaluated does not hold, and makes the span meet the
+    /// criterion `failure`.
+    case conditions(span: [OTTLCondition], event: [OTTLCondition], failure: Int?)
+    /// Met by spans on which a condition failed.
+    case failure
     case cost(atLeast: Double)
-    /// All of: the span's service, its name, its attributes.
+    /// All of: the service of the span's resource, the span's name, attributes of the span or its resource.
     case rule(service: StringMatcher?, name: StringMatcher?, attributes: [(key: [UInt8], matcher: StringMatcher)])
-
-    /// Attributes are looked for on the resource too.
-    var attributeKey: [UInt8]? {
-        switch self {
-        case .string(let key, _), .number(let key, _), .bool(let key, _): key
-        default: nil
-        }
-    }
-
-    /// Whether the attribute's value is what the criterion asks for.
-    func accepts(_ value: AnyValueView) -> Bool {
-        switch (self, value) {
-        case (.string(_, let matcher), _): matcher.matches(value)
-        case (.number(_, let range), .int(let int)): range.contains(Double(int))
-        case (.number(_, let range), .double(let double)): range.contains(double)
-        case (.bool(_, let wanted), .bool(let bool)): bool == wanted
-        default: false
-        }
-    }
 }
 
 /// Texts by equality or by pattern.
@@ -43,6 +28,7 @@ struct StringMatcher: Sendable {
     enum Form: Sendable {
         case values(Set<[UInt8]>)
         case patterns([Pattern])
+        case glob(Glob)
     }
 
     let form: Form
@@ -51,6 +37,7 @@ struct StringMatcher: Sendable {
         switch form {
         case .values(let values): values.contains { $0.count == text.count && $0.elementsEqual(text) }
         case .patterns(let patterns): patterns.contains { $0.matches(text) }
+        case .glob(let glob): glob.matches(text)
         }
     }
 
@@ -69,139 +56,6 @@ struct StringMatcher: Sendable {
         var text = text
         return text.withUTF8 { matches(WireBytes($0)) }
     }
-}
-
-/// All criteria of a sampler's policies, numbered; tells which of them a span meets.
-struct SpanCriteria: Sendable {
-    private(set) var all: [SpanCriterion] = []
-    /// Criteria about one attribute, by its key.
-    private var byKey: [KeyedCriteria] = []
-    private var others: [Int] = []
-    private var dynamicKeys: [[UInt8]] = []
-    /// Bit n: a key of n bytes is asked for (63: of 63 and more).
-    private var lengths: UInt64 = 0
-
-    private struct KeyedCriteria: Sendable {
-        let key: [UInt8]
-        var numbers: [Int]
-    }
-
-    var count: Int { all.count }
-
-    mutating func add(_ criterion: SpanCriterion) -> Int {
-        let number = all.count
-        all.append(criterion)
-        guard let key = criterion.attributeKey else {
-            others.append(number)
-            return number
-        }
-        lengths |= 1 << UInt64(min(key.count, 63))
-        if let index = byKey.firstIndex(where: { $0.key == key }) {
-            byKey[index].numbers.append(number)
-        } else {
-            byKey.append(KeyedCriteria(key: key, numbers: [number]))
-        }
-        return number
-    }
-
-    mutating func setDynamicKeys(_ keys: [[UInt8]]) { dynamicKeys = keys }
-
-    var needsResource: Bool { !byKey.isEmpty || !dynamicKeys.isEmpty }
-
-    /// What the resource meets: for all of its spans.
-    func metBy(_ resource: ResourceView) -> CriteriaSet {
-        var met = CriteriaSet()
-        if !byKey.isEmpty { add(resource.attributes, to: &met) }
-        return met
-    }
-
-    /// - Parameter failures: conditions that could not be evaluated are counted here.
-    func met(by span: SpanView, spend: SpanSpend?, failures: inout Int) -> CriteriaSet {
-        var met = CriteriaSet()
-        if !byKey.isEmpty { add(span.attributes, to: &met) }
-        for number in others where holds(all[number], span, spend, &failures) { met.insert(number) }
-        return met
-    }
-
-    private func add(_ attributes: AttributesView, to met: inout CriteriaSet) {
-        for attribute in attributes {
-            guard lengths >> UInt64(min(attribute.key.count, 63)) & 1 == 1 else { continue }
-            for entry in byKey where entry.key.count == attribute.key.count {
-                guard attribute.key.isEqual(to: entry.key) else { continue }
-                let value = attribute.value
-                for number in entry.numbers where !met.contains(number) && all[number].accepts(value) { met.insert(number) }
-                break
-            }
-        }
-    }
-
-    private func holds(_ criterion: SpanCriterion, _ span: SpanView, _ spend: SpanSpend?, _ failures: inout Int) -> Bool {
-        switch criterion {
-        case .string, .number, .bool: return false
-        case .status(let mask):
-            let code = span.status.code
-            return code >= 0 && code < 8 && mask >> UInt8(code) & 1 == 1
-        case .traceState(let key, let values): return Self.member(key, of: span.traceState).map { values.contains(Array($0)) } ?? false
-        case .sampledFlag: return span.flags & 1 == 1
-        case .spanConditions(let conditions): return conditions.contains { Self.holds($0, span, &failures) }
-        case .eventConditions(let conditions): return Self.anyEvent(of: span, conditions, &failures)
-        case .cost(let least): return (spend?.costUSD).map { $0 >= least } ?? false
-        case .rule(let service, let name, let attributes):
-            if let name, !name.matches(span.name) { return false }
-            if let service, !(span.resource.attributes.firstString("service.name").map(service.matches) ?? false) { return false }
-            return attributes.allSatisfy { wanted in
-                span.attributes.contains { $0.key.isEqual(to: wanted.key) && wanted.matcher.matches($0.value) }
-                    || span.resource.attributes.contains { $0.key.isEqual(to: wanted.key) && wanted.matcher.matches($0.value) }
-            }
-        }
-    }
-
-    private static func holds(_ condition: OTTLCondition, _ span: SpanView, _ failures: inout Int) -> Bool {
-        do throws(OTTLFailure) {
-            return try condition.holds(for: span)
-        } catch {
-            failures += 1
-            return false
-        }
-    }
-
-    private static func anyEvent(of span: SpanView, _ conditions: [OTTLCondition], _ failures: inout Int) -> Bool {
-        for index in 0..<span.eventCount {
-            let event = span.event(at: index)
-            for condition in conditions {
-                do throws(OTTLFailure) {
-                    if try condition.holds(for: event, at: index, of: span) { return true }
-                } catch {
-                    failures += 1
-                }
-            }
-        }
-        return false
-    }
-
-    /// The value of a tracestate's member.
-    private static func member(_ key: [UInt8], of traceState: WireBytes) -> Slice<WireBytes>? {
-        for member in traceState.split(separator: UInt8(ascii: ",")) {
-            let trimmed = member.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-            guard let equals = trimmed.firstIndex(of: UInt8(ascii: "=")), trimmed[..<equals].elementsEqual(key) else { continue }
-            return trimmed[(equals + 1)...]
-        }
-        return nil
-    }
-
-    // MARK: Key of `dynamic`
-
-    /// Hash of the values of the dynamic keys on the span, or on its resource where the span has none.
-    func dynamicKey(of span: SpanView, seed: UInt64) -> UInt64 {
-        var hash = KeyedHash(seed: seed)
-        for key in dynamicKeys {
-            let value = span.attributes.first { $0.key.isEqual(to: key) } ?? span.resource.attributes.first { $0.key.isEqual(to: key) }
-            hash.add(value?.value)
-        }
-        return hash.value
-    }
-
-    var hasDynamicKeys: Bool { !dynamicKeys.isEmpty }
 }
 
 extension WireBytes {

@@ -18,6 +18,42 @@ struct TraceFacts: BitwiseCopyable {
     var dynamicKey: UInt64 = 0
     var hasRoot = false
 
+    /// Takes in what the policies need of one more span.
+    ///
+    /// Whatever clients send, no figure shrinks as spans come, none is NaN or infinite, and none overflows: answers that are settled
+    /// rest on it.
+    ///
+    /// - Parameters:
+    ///   - met: what the span and its resource meet.
+    ///   - byteCount: its size on the wire.
+    ///   - spend: nil when it is no LLM call.
+    ///   - dynamicKey: asked for when the span is the first one or the first root.
+    mutating func add(_ span: SpanView, met spanMet: CriteriaSet, byteCount bytes: Int, spend: SpanSpend?, dynamicKey key: () -> UInt64) {
+        met.formUnion(spanMet)
+        let isRoot = span.parentSpanID == nil
+        if spanCount == 0 || (isRoot && !hasRoot) { dynamicKey = key() }
+        if isRoot { hasRoot = true }
+        spanCount += 1
+        byteCount += max(bytes, 0)
+        let start = span.startTimeUnixNano
+        if start > 0 { earliestStart = min(earliestStart, start) }
+        latestEnd = max(latestEnd, span.endTimeUnixNano)
+        guard let spend else { return }
+        if let usd = spend.costUSD, usd > 0 { costUSD = min(costUSD + usd, Self.usdMax) }
+        promptTokens = Self.sum(promptTokens, spend.promptTokens)
+        completionTokens = Self.sum(completionTokens, spend.completionTokens)
+        totalTokens = Self.sum(totalTokens, spend.totalTokens)
+    }
+
+    /// More than any trace costs; keeps sums finite.
+    static let usdMax = 1e12
+
+    private static func sum(_ before: Int64, _ more: Int64?) -> Int64 {
+        guard let more, more > 0 else { return before }
+        let (sum, overflow) = before.addingReportingOverflow(more)
+        return overflow ? .max : sum
+    }
+
     /// From the first start to the last end; 0 when clocks disagree.
     var durationNano: UInt64 { latestEnd > earliestStart ? latestEnd - earliestStart : 0 }
     /// Whole milliseconds, as the Go collector compares them.
@@ -33,6 +69,8 @@ struct CriteriaSet: BitwiseCopyable, Equatable {
     var isEmpty: Bool { words == SIMD4<UInt64>() }
 
     func contains(_ criterion: Int) -> Bool { words[criterion >> 6] >> UInt64(criterion & 63) & 1 == 1 }
+
+    func contains(_ other: CriteriaSet) -> Bool { words & other.words == other.words }
 
     mutating func insert(_ criterion: Int) { words[criterion >> 6] |= 1 << UInt64(criterion & 63) }
 

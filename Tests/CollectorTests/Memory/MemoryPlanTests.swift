@@ -37,6 +37,31 @@ import Testing
         #expect(abs(Double(plan.limits.softBytes) / Double(plan.limits.hardBytes) - 0.75) < 0.001)
     }
 
+    @Test func `a tail sampler's undecided traces come on top of the requests' budget, at most a quarter of the memory`() {
+        var wanted = demand()
+        let plain = MemoryPlan(wanted, ceiling: Self.large)
+        wanted.undecidedBytes = [.max]
+        let plan = MemoryPlan(wanted, ceiling: Self.large)
+        #expect(plan.undecidedBytesMax == CollectorLimits.undecidedBytes)
+        #expect(plan.limits.softBytes == plain.limits.softBytes + CollectorLimits.undecidedBytes)
+        #expect(plan.pipelineBytesMax == plain.pipelineBytesMax + CollectorLimits.undecidedBytes)
+        #expect(plan.queueBytesMax == plain.queueBytesMax)
+        wanted.undecidedBytes = [100 * Self.mib]
+        #expect(MemoryPlan(wanted, ceiling: Self.large).undecidedBytesMax == 100 * Self.mib)
+        wanted.undecidedBytes = [.max]
+        let small = MemoryPlan(wanted, ceiling: MemoryCeiling(bytes: 1 << 30, origin: .controlGroup))
+        #expect(small.undecidedBytesMax == 256 * Self.mib && !small.exceedsCeiling)
+    }
+
+    @Test func `with a limit undecided traces are part of it`() throws {
+        var wanted = demand([try limiter("limit_mib: 200")])
+        let plain = MemoryPlan(wanted, ceiling: Self.large)
+        wanted.undecidedBytes = [.max]
+        let plan = MemoryPlan(wanted, ceiling: Self.large)
+        #expect(plan.sumBytes == plain.sumBytes && plan.limits == plain.limits)
+        #expect(plan.undecidedBytesMax > 0 && plan.undecidedBytesMax < plan.pipelineBytesMax)
+    }
+
     @Test func `of several limiters the smallest holds`() throws {
         let small = MemoryPlan(demand([try limiter("limit_mib: 64")]), ceiling: Self.large)
         let both = MemoryPlan(demand([try limiter("limit_mib: 256"), try limiter("limit_mib: 64")]), ceiling: Self.large)

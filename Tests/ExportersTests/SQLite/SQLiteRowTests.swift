@@ -164,6 +164,7 @@ import Testing
         let batch = try Sample.batch(Sample.spans(1..<3))
         try insert.startBatch(onlyMissing: false)
         var isFirst = true
+        let decision = SamplingDecision(adjustedCount: 2, reason: "errors")
         try model.withUnsafeBytes { model in
             try batch.forEach { (reference) throws(SQLiteError) in
                 var row = SpanRow(reference, window: fixture.config.timestampWindow)
@@ -172,7 +173,9 @@ import Testing
                         provider: WireBytes(rebasing: model[..<3]), model: model, operation: nil, userID: WireBytes(rebasing: model[..<1]),
                         promptTokens: 7, totalTokens: -1, totalCostUSD: 0.25, timeToFirstTokenMilliseconds: 1.5)
                 }
-                try insert.insert(row, samplingReason: isFirst ? "errors" : nil)
+                let decided = SpanReference(
+                    span: reference.span, receivedUnixNano: reference.receivedUnixNano, decision: isFirst ? decision : nil)
+                try insert.insert(row, decided)
                 isFirst = false
             }
         }

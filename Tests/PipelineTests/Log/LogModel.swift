@@ -22,6 +22,16 @@ final class LogModel {
         var isTaken: [Bool]
     }
 
+    /// What was written down for the next run.
+    private struct Note {
+        let body: [UInt8]
+        /// The first of these requests were accepted before it: as long as one of them is owed, the note has to be there.
+        let itemCount: Int
+        var isAcknowledged: Bool
+        /// Refused, and something was accepted after it: then the log has said durably that it is void.
+        var isVoid = false
+    }
+
     struct Violation: Error, CustomStringConvertible { let description: String }
 
     private var random: SeededNumbers
@@ -31,6 +41,8 @@ final class LogModel {
     private let configuration: WriteAheadLogSettings
     private let readers: [String]
     private var items: [Item] = []
+    private var notes: [Note] = []
+    private var noteCount = 0
     private var holds: [(item: Int, hold: LogHold)] = []
     private var cursors: [LogCursor]
     private var isSyncedAlways: Bool { configuration.sync == .always }
@@ -58,7 +70,8 @@ final class LogModel {
     func run(steps: Int) async throws {
         for _ in 0..<steps {
             switch random.below(20) {
-            case 0..<7: try append(1 + random.below(6))
+            case 0..<6: try append(1 + random.below(6))
+            case 6: writeNote()
             case 7: try resend()
             case 8..<12: release()
             case 12: giveBack()
@@ -95,6 +108,42 @@ extension LogModel {
         events.append("append \(first)..<\(items.count)")
     }
 
+    private func writeNote() {
+        noteCount += 1
+        var body = withUnsafeBytes(of: UInt64(noteCount).littleEndian) { Array($0) }
+        body += bytes(random.below(2_000), UInt8(truncatingIfNeeded: noteCount))
+        let isAcknowledged = log.appendNote(body, topic: Self.topic)
+        if isAcknowledged { voidRefusedNotes() }
+        notes.append(Note(body: body, itemCount: items.count, isAcknowledged: isAcknowledged))
+        events.append("note \(noteCount) \(isAcknowledged ? "taken" : "refused")")
+    }
+
+    private func voidRefusedNotes() {
+        for index in notes.indices where !notes[index].isAcknowledged { notes[index].isVoid = true }
+    }
+
+    private static let topic = "model"
+
+    /// After a start: in order, none twice, none that is void, and each that some request still needs.
+    private func verifyNotes(isPowerLost: Bool) throws {
+        // What was written and not synced is what the interval risks.
+        if isPowerLost, !isSyncedAlways { notes = [] }
+        let found = log.takeNotes(topic: Self.topic)
+        let order = Dictionary(uniqueKeysWithValues: notes.enumerated().map { ($1.body, $0) })
+        let places = found.compactMap { order[$0] }
+        if isSyncedAlways, places.count != found.count { throw fail("a note came back that nobody wrote") }
+        guard zip(places, places.dropFirst()).allSatisfy(<) else { throw fail("notes came back out of order") }
+        let read = Set(found)
+        for (index, note) in notes.enumerated() where note.isVoid && read.contains(note.body) { throw fail("note \(index) was void") }
+        for (index, note) in notes.enumerated() where note.isAcknowledged && !read.contains(note.body) {
+            let isNeeded = items.prefix(note.itemCount).contains { $0.isAccepted && $0.claims.contains(.owed) }
+            if isNeeded { throw fail("note \(index) is lost") }
+        }
+        // What was refused and is there all the same stays there.
+        notes = notes.filter { read.contains($0.body) }
+        for index in notes.indices { notes[index].isAcknowledged = true }
+    }
+
     private func resend() throws {
         guard !items.isEmpty else { return }
         let item = random.below(items.count)
@@ -113,6 +162,7 @@ extension LogModel {
             case .durable(let sequence):
                 if items[item].isAccepted { throw fail("request \(item) was accepted twice") }
                 items[item].isAccepted = true
+                voidRefusedNotes()
                 items[item].claims = readers.map { _ in .owed }
                 takeDirectly(item, sequence)
             case .repeated:
@@ -219,6 +269,7 @@ extension LogModel {
         files = FaultyFiles(disk, seed: random.next())
         log = Self.make(configuration, readers, files)
         log.openAndWait()
+        try verifyNotes(isPowerLost: kind == 2)
     }
 
     private func waitUntilWritable() {

@@ -31,8 +31,18 @@ struct TestSpan {
 
     /// One request with these spans.
     static func batch(
-        _ spans: [TestSpan], resource: [(String, Value)] = [], scope: (name: String, version: String) = ("", ""), received: UInt64 = 1
+        _ spans: [TestSpan], resource: [(String, Value)] = [], scope: (name: String, version: String) = ("", ""), received: UInt64 = 1,
+        account: (any ByteAccount)? = nil
     ) throws -> TraceBatch {
+        try request(spans, resource: resource, scope: scope).withUnsafeBytes {
+            try TraceBatch.decode($0, receivedUnixNano: received, account: account)
+        }
+    }
+
+    /// The request's bytes.
+    static func request(
+        _ spans: [TestSpan], resource: [(String, Value)] = [], scope: (name: String, version: String) = ("", "")
+    ) -> [UInt8] {
         let scopeSpans = Encoded()
         scopeSpans.message(1) { $0.text(1, scope.name).text(2, scope.version) }
         for span in spans { scopeSpans.message(2) { span.encode(into: $0) } }
@@ -41,7 +51,7 @@ struct TestSpan {
         resourceSpans.bytes(2, scopeSpans.bytes)
         let request = Encoded()
         request.bytes(1, resourceSpans.bytes)
-        return try request.bytes.withUnsafeBytes { try TraceBatch.decode($0, receivedUnixNano: received) }
+        return request.bytes
     }
 
     private func encode(into message: Encoded) {

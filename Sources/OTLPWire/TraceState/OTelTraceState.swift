@@ -1,5 +1,3 @@
-import OTLPWire
-
 /// The sampling part of a W3C tracestate: the member `ot=` with `th` (threshold) and `rv` (randomness).
 ///
 /// Read from the span's bytes without allocation; everything else in the tracestate is carried over as it is.
@@ -18,6 +16,8 @@ public struct OTelTraceState {
 
     /// Longest value of `ot`, from the specification.
     static let valueBytesMax = 256
+    /// Longest key and longest value of any member, from the specification.
+    static let memberPartBytesMax = 256
     /// Members of a tracestate, from the specification.
     static let membersMax = 32
 
@@ -29,7 +29,9 @@ public struct OTelTraceState {
             let text = Self.trimmed(part)
             guard !text.isEmpty else { continue }
             members += 1
-            guard members <= Self.membersMax, let equals = text.firstIndex(of: UInt8(ascii: "=")) else {
+            guard members <= Self.membersMax, let equals = text.firstIndex(of: UInt8(ascii: "=")),
+                Self.isMember(key: text[..<equals], value: text[(equals + 1)...])
+            else {
                 isMalformed = true
                 return
             }
@@ -81,9 +83,15 @@ public struct OTelTraceState {
     public func rewritten(threshold: SamplingThreshold?, randomness newRandomness: Randomness? = nil) -> [UInt8]? {
         guard !isMalformed else { return nil }
         var entries: [[UInt8]] = []
-        if let randomness = newRandomness ?? randomness { entries.append(Array("rv:\(randomness.text)".utf8)) }
+        if let newRandomness {
+            entries.append(Array("rv:\(newRandomness.text)".utf8))
+        } else {
+            for part in Parts(value, separator: UInt8(ascii: ";")) where Self.isOurs(part, "rv:") { entries = [Array(part)] }
+        }
         if let text = threshold?.text { entries.append(Array("th:\(text)".utf8)) }
-        for part in Parts(value, separator: UInt8(ascii: ";")) where !Self.isOurs(part) { entries.append(Array(part)) }
+        for part in Parts(value, separator: UInt8(ascii: ";")) where !Self.isOurs(part, "rv:") && !Self.isOurs(part, "th:") {
+            entries.append(Array(part))
+        }
         let ot = Array(entries.joined(separator: [UInt8(ascii: ";")]))
         guard ot.count <= Self.valueBytesMax else { return nil }
         var members: [[UInt8]] = ot.isEmpty ? [] : [Array("ot=".utf8) + ot]
@@ -95,13 +103,46 @@ public struct OTelTraceState {
         return Array(members.prefix(Self.membersMax).joined(separator: [UInt8(ascii: ",")]))
     }
 
-    private static func isOurs(_ part: WireBytes) -> Bool {
-        guard part.count >= 3 else { return false }
-        let head = WireBytes(rebasing: part[..<3])
-        return head.matches("th:") || head.matches("rv:")
+    /// The tracestate of a span that came with none: `rewritten` of nothing, for once per decision instead of once per span.
+    public static func alone(threshold: SamplingThreshold?, randomness: Randomness?) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(aloneBytesMax)
+        if let randomness { append("ot=rv:", randomness.value, digits: SamplingThreshold.digitsMax, to: &text) }
+        guard let threshold, threshold != .never else { return text }
+        // Zeros at the end are not written, but for one when there is nothing else.
+        let zeros = min(threshold.value.trailingZeroBitCount / 4, SamplingThreshold.digitsMax - 1)
+        append(
+            text.isEmpty ? "ot=th:" : ";th:", threshold.value >> UInt64(4 * zeros), digits: SamplingThreshold.digitsMax - zeros, to: &text)
+        return text
+    }
+
+    /// `ot=rv:` and `;th:` with their digits.
+    private static let aloneBytesMax = 6 + 4 + 2 * SamplingThreshold.digitsMax
+
+    private static func append(_ key: StaticString, _ value: UInt64, digits: Int, to text: inout [UInt8]) {
+        text.append(contentsOf: UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+        for place in (0..<digits).reversed() {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(4 * place)) & 0xF
+            text.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+        }
+    }
+
+    private static func isOurs(_ part: WireBytes, _ key: StaticString) -> Bool {
+        part.count >= 3 && WireBytes(rebasing: part[..<3]).matches(key)
     }
 
     // MARK: Syntax
+
+    /// A member of a tracestate as W3C Trace Context (level 2, which takes what level 1 takes) has it; `value` without blanks around.
+    private static func isMember(key: Slice<WireBytes>, value: Slice<WireBytes>) -> Bool {
+        guard let first = key.first, isLower(first) || isDigit(first), key.count <= memberPartBytesMax else { return false }
+        let isKey = key.allSatisfy { byte in
+            isLower(byte) || isDigit(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "*")
+                || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "@")
+        }
+        guard isKey, !value.isEmpty, value.count <= memberPartBytesMax else { return false }
+        return value.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "=") }
+    }
 
     /// key = lower-case letter, then lower-case letters and digits.
     private static func isKey(_ key: Slice<WireBytes>) -> Bool {
@@ -145,4 +186,10 @@ private struct Parts: Sequence, IteratorProtocol {
         rest = WireBytes(rebasing: bytes[(cut + 1)...])
         return WireBytes(rebasing: bytes[..<cut])
     }
+}
+
+extension SpanView {
+    /// 1 / probability with which the span was kept before it came here, as its tracestate says; 1 when that says nothing.
+    @inline(__always)
+    public var toldAdjustedCount: Double { traceState.isEmpty ? 1 : OTelTraceState(traceState).threshold?.adjustedCount ?? 1 }
 }

@@ -1,9 +1,8 @@
-import OTLPWire
 import Testing
 
-@testable import Sampling
+@testable import OTLPWire
 
-@Suite struct ConsistentSamplingTests {
+@Suite struct TraceStateTests {
     static func state<Result>(_ text: String, _ body: (OTelTraceState) -> Result) -> Result {
         Array(text.utf8).withUnsafeBytes { body(OTelTraceState($0)) }
     }
@@ -21,7 +20,7 @@ import Testing
 
     @Test("a threshold survives its text, and its probability is near the one asked for")
     func roundTrip() {
-        var random = SplitMix64(seed: 7)
+        var random = SeededRandom(seed: 7)
         for _ in 0..<10_000 {
             let probability = max(Double.random(in: 0..<1, using: &random) * [1, 1e-3, 1e-9].randomElement(using: &random)!, 0x1p-50)
             for precision in [1, 4, 14] {
@@ -35,7 +34,7 @@ import Testing
 
     @Test("the share of random values that a threshold keeps is its probability")
     func share() {
-        var random = SplitMix64(seed: 1)
+        var random = SeededRandom(seed: 1)
         let threshold = SamplingThreshold(probability: 0.1, precision: 4)
         let kept = (0..<200_000).count { _ in threshold.keeps(Randomness(random.next())) }
         // 4 sigma.
@@ -78,6 +77,42 @@ import Testing
             let rewritten = state.rewritten(threshold: SamplingThreshold(probability: 0.5, precision: 4))
             #expect(rewritten.map { String(decoding: $0, as: UTF8.self) } == after)
         }
+    }
+
+    @Test("what is written alone is what is written into an empty tracestate")
+    func alone() {
+        var random = SeededRandom(seed: 3)
+        var thresholds = [SamplingThreshold.always, .never, SamplingThreshold(1), SamplingThreshold(0xFF_FFFF_FFFF_FFFF), nil]
+        for _ in 0..<1_000 { thresholds.append(SamplingThreshold((random.next() >> 8) << UInt64.random(in: 0..<56, using: &random))) }
+        for threshold in thresholds {
+            for randomness in [nil, Randomness(random.next()), Randomness(0), Randomness(0xABC)] {
+                Self.state("") { state in
+                    #expect(
+                        OTelTraceState.alone(threshold: threshold, randomness: randomness)
+                            == state.rewritten(threshold: threshold, randomness: randomness))
+                }
+            }
+        }
+    }
+
+    @Test("explicit randomness stays as it was written, and takes the first place")
+    func randomnessStays() {
+        Self.state("a=1,ot=x:y;rv:ABCDEF01234567;th:4") { state in
+            let rewritten = state.rewritten(threshold: .always)
+            #expect(rewritten.map { String(decoding: $0, as: UTF8.self) } == "ot=rv:ABCDEF01234567;th:0;x:y,a=1")
+        }
+    }
+
+    @Test(
+        "a member that is none makes the whole malformed, as W3C has it",
+        arguments: ["A=1,ot=th:8", "ot=th:8,=1", "ot=th:8,a=", "ot=th:8,a=b=c", "a=\u{7F},ot=th:8", "ot=th:8,b", "a b=1,ot=th:8"])
+    func otherMembers(_ text: String) {
+        Self.state(text) { #expect($0.isMalformed && $0.threshold == nil) }
+    }
+
+    @Test("members of every valid form are carried along", arguments: ["tenant@system=x y", "0a_-*/=!~", "a=1,,b=2", " a=1\t,\tb=2 "])
+    func validMembers(_ text: String) {
+        Self.state(text + ",ot=th:8") { #expect(!$0.isMalformed && $0.threshold == SamplingThreshold(0x80 << 48)) }
     }
 
     @Test("a threshold that keeps nothing is written as no th")

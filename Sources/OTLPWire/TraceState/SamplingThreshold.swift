@@ -56,7 +56,7 @@ public struct SamplingThreshold: Hashable, Sendable, BitwiseCopyable, Comparable
             return
         }
         // 2^56 - p x 2^56 rounded; exact in Double as long as p has no more than 53 significant bits.
-        let kept = (clamped * Double(Randomness.range)).rounded(.toNearestOrEven)
+        let kept = (clamped * Double(Randomness.range)).rounded(.toNearestOrAwayFromZero)
         let exact = Randomness.range - min(UInt64(kept), Randomness.range)
         let leading = max(Self.leadingDigits(clamped), Self.leadingDigits(1 - clamped))
         let digits = min(max(precision, 1) + leading, Self.digitsMax)
