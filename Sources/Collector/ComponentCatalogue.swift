@@ -169,7 +169,8 @@ private func tailSamplingProcessor(_ section: ConfigSection, _ id: String) -> Pr
             id: id, config: config, next: next,
             journal: context.log.map { TailSamplingProcessor.Journal(log: $0, topic: "\(context.pipeline)/\(id)") },
             budget: context.budget, bytesMax: min(bytes, context.memory.undecidedBytesMax), cores: context.eventLoopCount,
-            registry: context.registry, logger: context.loggers.logger("processors.\(id)"))
+            doubles: context.doublesFinder, registry: context.registry,
+            logger: context.loggers.logger("processors.\(id)"))
     }
 }
 
@@ -186,6 +187,13 @@ private func resourceProcessor(_ section: ConfigSection, _ id: String) -> Proces
 // MARK: Exporters
 
 extension ComponentContext {
+    /// Of a tail sampler behind a `genai` processor.
+    fileprivate var doublesFinder: CallDoublesFinder? {
+        guard let genAI else { return nil }
+        let doubles = CallDoubles(genAI)
+        return { doubles.find(among: $0) }
+    }
+
     fileprivate var exporterResources: ExporterResources {
         ExporterResources(queueBytesMax: memory.queueBytesMax, isDurable: log != nil, deadLetterDirectory: log?.directory)
     }

@@ -1,6 +1,28 @@
 import OTLPWire
 
-/// Finds spans that tell of the same call of a model within one request, and decides which of them counts.
+/// Tells which of the calls of a trace count, when its spans have come in several requests.
+public struct CallDoubles: Sendable {
+    private let repeaterScopes: [String]
+
+    public init(_ config: GenAIConfig) {
+        repeaterScopes = config.duplicateScopes
+    }
+
+    /// - Parameter spans: of LLM calls, with their records.
+    /// - Returns: places of those whose tokens and costs another one tells.
+    public func find(among spans: [SpanView]) -> [Int] {
+        let calls = spans.map { span in
+            let record = span.genAI ?? GenAIRecord()
+            return DuplicateCalls.Call(span: span, model: record.model, responseID: record.responseID, hasUsage: record.hasUsage)
+        }
+        var doubles: [Int] = []
+        var finder = DuplicateCalls(repeaterScopes: repeaterScopes)
+        finder.find(calls) { doubles.append($0) }
+        return doubles
+    }
+}
+
+/// Finds spans that tell of the same call of a model, and decides which of them counts.
 ///
 /// Two calls of a trace are the same when they have the same response id, or when one is the other's direct parent with the
 /// same model. The one with usage counts; of two with usage the one whose scope is not a known repeater, else the parent, else

@@ -62,6 +62,7 @@ struct SpanEnricher: ~Copyable {
         for index in slice.range {
             let span = batch[index]
             guard extractor.extract(span, in: batch, into: &found) else { continue }
+            found.record.responseID = found.responseID
             found.record.contentBytesMax = UInt32(truncatingIfNeeded: config.contentBytesMax)
             guard let record = batch.attach(found.record, toSpanAt: index) else {
                 skipped += 1

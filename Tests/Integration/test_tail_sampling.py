@@ -350,3 +350,26 @@ def grpc_export_until_taken(daemon, request):
         refusals += 1
         time.sleep(0.05)
     return refusals
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["early", "due"])
+def test_a_call_that_two_requests_tell_of_counts_once(sqlite, start, early):
+    """Two spans with one response id, $0.25 each if they counted: the trace is not as dear as both, and one row has the tokens."""
+    policies = [{"name": "dear", "type": "cost", "cost": {"min_usd": 0.4}},
+                {"name": "all", "type": "span_count", "span_count": {"min_spans": 3}}]
+    daemon = start(sqlite, processors__genai={}, processors__tail_sampling=tail_sampling(policies, "1s", decide_early=early),
+                   service__pipelines__traces__processors=["genai", "tail_sampling", "batch"])
+    twice, once = random.randbytes(16), random.randbytes(16)
+
+    def call(trace, response):
+        return {"trace_id": trace, "name": "chat", "attributes": {
+            "gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o", "gen_ai.response.id": response,
+            "gen_ai.usage.input_tokens": 100_000, "gen_ai.usage.output_tokens": 0}}
+    for trace, responses in ((twice, ["r1", "r1"]), (once, ["r1", "r2"])):
+        for response in responses:
+            grpc_export(daemon.ports.grpc, otlp.request([call(trace, response)]))
+        grpc_export(daemon.ports.grpc, otlp.request([{"trace_id": trace, "name": "end"}]))
+    wait_until(lambda: count(sqlite) == 6, 20, "both traces")
+    rows = sqlite.query("select trace_id, sampling_reason, sum(total_tokens), round(sum(total_cost_usd), 6) from traces group by 1, 2")
+    found = {otlp.hexadecimal(trace): tuple(rest) for trace, *rest in rows}
+    assert found == {twice.hex(): ("all", 100_000, 0.25), once.hex(): ("dear", 200_000, 0.5)}

@@ -20,6 +20,8 @@ struct ComponentContext: Sendable {
     var logReaders: [ComponentID] = []
     /// Of a processor that is made: the pipeline it is for.
     var pipeline = ""
+    /// Of such a processor: how the pipeline finds LLM calls; nil where it does not.
+    var genAI: GenAIConfig?
     /// Who may take how much.
     var memory = MemoryPlan(MemoryPlan.Demand(), ceiling: nil)
     let registry: MetricRegistry

@@ -72,6 +72,7 @@ struct Transition: Sendable {
     ) {
         var context = context
         context.pipeline = pipeline.id.description
+        context.genAI = pipeline.processors.lazy.compactMap { [blueprints = next.blueprints] in blueprints.processors[$0]?.genAI }.first
         let old = former.pipeline(pipeline.id)
         var successor: TraceConsumer = FanOut<SpanBatch>.make(pipeline.exporters.compactMap { next.exporter($0)?.outlet })
         var processors: [Assembly.Processor] = []

@@ -21,6 +21,8 @@ public struct GenAIRecord: BitwiseCopyable {
     public var model = WireBytes(start: nil, count: 0)
     public var operation = WireBytes(start: nil, count: 0)
     public var finishReason = WireBytes(start: nil, count: 0)
+    /// The provider's id of the answer: two spans with the same one tell of the same call.
+    public var responseID = WireBytes(start: nil, count: 0)
 
     private var prompt = noCount
     private var completion = noCount
@@ -114,6 +116,13 @@ extension TraceBatch {
         record.initialize(to: genAI)
         span.pointee.genAI = UnsafePointer(record)
         return record
+    }
+
+    /// Takes tokens and costs back from the span's record: another span, of another request, tells of the same call and keeps them.
+    public func clearGenAIUsage(ofSpanAt index: Int) {
+        precondition(index >= 0 && index < spanCount)
+        guard let record = (spans + index).pointee.genAI else { return }
+        UnsafeMutablePointer(mutating: record).pointee.clearUsage()
     }
 
     /// A copy of `bytes` that lives as long as the batch; nil when the arena is at its cap.

@@ -66,10 +66,11 @@ public final class TailSamplingProcessor: RetiringStage {
     /// - Parameters:
     ///   - journal: nil without the write-ahead log.
     ///   - bytesMax: of requests that are held because of undecided traces.
+    ///   - doubles: finds calls that are told twice; nil where LLM calls are not looked at.
     ///   - cores: shards where the configuration does not say.
     public init(
         id: String, config: TailSamplingConfig, next: any Consumer<SpanBatch>, journal: Journal?, budget: MemoryBudget,
-        bytesMax: Int, cores: Int, registry: MetricRegistry, logger: Logger
+        bytesMax: Int, cores: Int, doubles: CallDoublesFinder? = nil, registry: MetricRegistry, logger: Logger
     ) {
         self.id = id
         self.config = config
@@ -80,7 +81,7 @@ public final class TailSamplingProcessor: RetiringStage {
             registry: registry, processor: id, policies: config.policies.policies.map(\.name), logger: logger)
         shards = TailShards(
             config, shards: config.numShards > 0 ? config.numShards : cores,
-            bytesMax: bytesMax, seed: Self.seed, sampler: id, account: budget,
+            bytesMax: bytesMax, seed: Self.seed, sampler: id, doubles: doubles, account: budget,
             gauge: metrics.tracesHeld)
         self.next = next
         turn = min(max(config.decisionWait / TailLimits.turnsPerWait, TailLimits.turnMin), TailLimits.turnMax)

@@ -14,6 +14,8 @@ struct TraceFacts: BitwiseCopyable {
     var promptTokens: Int64 = 0
     var completionTokens: Int64 = 0
     var totalTokens: Int64 = 0
+    /// Spans of LLM calls.
+    var callCount: UInt32 = 0
     /// Hash of the attributes that `dynamic` policies tell traces apart by: the root's, or else of the first span that came.
     var dynamicKey: UInt64 = 0
     var hasRoot = false
@@ -39,10 +41,19 @@ struct TraceFacts: BitwiseCopyable {
         if start > 0 { earliestStart = min(earliestStart, start) }
         latestEnd = max(latestEnd, span.endTimeUnixNano)
         guard let spend else { return }
+        if callCount < .max { callCount += 1 }
         if let usd = spend.costUSD, usd > 0 { costUSD = min(costUSD + usd, Self.usdMax) }
         promptTokens = Self.sum(promptTokens, spend.promptTokens)
         completionTokens = Self.sum(completionTokens, spend.completionTokens)
         totalTokens = Self.sum(totalTokens, spend.totalTokens)
+    }
+
+    /// Takes back what a span has added that tells of a call again.
+    mutating func subtract(_ spend: SpanSpend) {
+        costUSD = max(costUSD - max(spend.costUSD ?? 0, 0), 0)
+        promptTokens -= min(max(spend.promptTokens ?? 0, 0), promptTokens)
+        completionTokens -= min(max(spend.completionTokens ?? 0, 0), completionTokens)
+        totalTokens -= min(max(spend.totalTokens ?? 0, 0), totalTokens)
     }
 
     /// More than any trace costs; keeps sums finite.

@@ -1,3 +1,4 @@
+import OTLPWire
 import Pipeline
 import Synchronization
 
@@ -44,6 +45,8 @@ struct HeldRequests {
 
     var byteCount: Int { slots.capacity * MemoryLayout<Slot?>.stride + free.capacity * MemoryLayout<Int32>.stride }
     var count: Int { slots.count - free.count }
+
+    func batch(_ place: Int32) -> TraceBatch? { slots[Int(place)]?.slice.batch }
 
     /// With no run yet.
     mutating func insert(_ slice: SpanSlice, _ request: HeldRequest) -> Int32 {

@@ -23,8 +23,11 @@ public final class TailReplay {
     public private(set) var failureCount = 0
 
     /// - Parameter showsSpans: whether events name the spans.
-    public init(_ config: TailSamplingConfig, shards: Int, seed: UInt64, showsSpans: Bool = true) {
-        self.shards = TailShards(config, shards: shards, bytesMax: config.maxMemoryMiB.map { $0 << 20 } ?? .max, seed: seed)
+    public init(
+        _ config: TailSamplingConfig, shards: Int, seed: UInt64, doubles: CallDoublesFinder? = nil, showsSpans: Bool = true
+    ) {
+        self.shards = TailShards(
+            config, shards: shards, bytesMax: config.maxMemoryMiB.map { $0 << 20 } ?? .max, seed: seed, doubles: doubles)
         self.showsSpans = showsSpans
     }
 

@@ -1,6 +1,9 @@
 import OTLPWire
 import Pipeline
 
+/// Tells which of a trace's LLM calls another one tells of as well, by their places: their tokens and costs do not count.
+public typealias CallDoublesFinder = @Sendable ([SpanView]) -> [Int]
+
 /// The undecided traces of one shard, with everything that deciding needs. Pure: spans and the time go in, decisions come out.
 ///
 /// A trace holds facts, which grow span by span, and a list of runs: spans side by side in one request. A held span is nothing but its
@@ -64,12 +67,14 @@ struct TailShard: ~Copyable, @unchecked Sendable {
     /// By policy: for traces that were certain to be kept, and not sampled before.
     private var certain: [SamplingDecision]
     private let reasons: PolicyNames
+    private let doubles: CallDoublesFinder?
     private var former: FormerDecisions?
 
     /// - Parameters:
     ///   - seed: secret, of the hash that finds traces; the same for all shards.
     ///   - judge: with the state that some policies have, for this shard.
-    init(settings: Settings, judge: TailJudge, seed: UInt64, reasons: PolicyNames) {
+    init(settings: Settings, judge: TailJudge, seed: UInt64, reasons: PolicyNames, doubles: CallDoublesFinder? = nil) {
+        self.doubles = doubles
         self.settings = settings
         self.judge = judge
         self.seed = seed
@@ -214,9 +219,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         if settings.traceBytesMax > 0, traces[trace].facts.byteCount > settings.traceBytesMax {
             return decide(trace, .tooLarge, as: TailDecision.none, &output)
         }
-        if settings.decidesEarly, let decision = judge.settled(traces[trace].facts, traces[trace].id) {
-            return decide(trace, .early, as: decision, &output)
-        }
+        if settings.decidesEarly, let decision = settled(trace) { return decide(trace, .early, as: decision, &output) }
         if let rootWait = settings.rootWait, traces[trace].facts.hasRoot, !traces[trace].isRootDue {
             traces[trace].isRootDue = true
             rootDue.append(DueQueue.Entry(place: trace, generation: traces[trace].generation, deadline: Self.later(clock, by: rootWait)))
@@ -257,13 +260,47 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         return isTooLate ? .max : sum
     }
 
+    private mutating func settled(_ trace: Int32) -> TailDecision? {
+        guard let decision = judge.settled(traces[trace].facts, traces[trace].id) else { return nil }
+        guard doubles != nil, traces[trace].facts.callCount > 1 else { return decision }
+        return judge.settled(takeBackDoubles(trace, clears: false), traces[trace].id)
+    }
+
+    /// The trace's facts without what was told twice by spans of several requests; within one that was found out before.
+    ///
+    /// - Parameter clears: takes tokens and costs back from those spans as well.
+    private mutating func takeBackDoubles(_ place: Int32, clears: Bool) -> TraceFacts {
+        var facts = traces[place].facts
+        guard let doubles, facts.callCount > 1 else { return facts }
+        let first = traces[place].firstRun
+        guard first >= 0, runs[first].request != runs[traces[place].lastRun].request || runs[first].next >= 0 else { return facts }
+        var calls: [(batch: TraceBatch, index: Int)] = []
+        var next = first
+        while next >= 0 {
+            let run = runs[next]
+            if let batch = requests.batch(run.request) {
+                for index in Int(run.start)..<Int(run.start) + Int(run.count) where batch[index].genAI?.isCall == true {
+                    calls.append((batch, index))
+                }
+            }
+            next = run.next
+        }
+        for double in doubles(calls.map { $0.batch[$0.index] }) {
+            let (batch, index) = calls[double]
+            if let record = batch[index].genAI { facts.subtract(SpanSpend(record)) }
+            if clears { batch.clearGenAIUsage(ofSpanAt: index) }
+        }
+        return facts
+    }
+
     private func isPending(_ entry: DueQueue.Entry) -> Bool {
         traces.contains(entry.place) && traces[entry.place].generation == entry.generation
     }
 
     private mutating func decide(_ place: Int32, _ cause: DecisionCause, as known: TailDecision?, _ output: inout TailOutput) {
         let trace = traces[place]
-        let decision = adoptedDecision(trace.id) ?? known ?? judge.decide(trace.facts, trace.id, now: .nanoseconds(clock))
+        let facts = takeBackDoubles(place, clears: true)
+        let decision = adoptedDecision(trace.id) ?? known ?? judge.decide(facts, trace.id, now: .nanoseconds(clock))
         if decision.isKept, let policy = decision.policy {
             cache.insertKept(trace.id, DecisionCache.Kept(policy: UInt16(clamping: policy), adjustedCount: decision.adjustedCount))
         } else {
@@ -271,7 +308,7 @@ struct TailShard: ~Copyable, @unchecked Sendable {
         }
         output.decided.append(
             DecidedTrace(
-                id: trace.id, decision: decision, cause: cause, spanCount: trace.facts.spanCount, costUSD: trace.facts.costUSD,
+                id: trace.id, decision: decision, cause: cause, spanCount: trace.facts.spanCount, costUSD: facts.costUSD,
                 age: clock - trace.arrival))
         takeOut(place) { [certain, reasons] slice, range, isLast in
             if decision.isKept { Self.keep(slice, range, decision, certain, reasons, isTold: trace.hasToldCount, &output) }

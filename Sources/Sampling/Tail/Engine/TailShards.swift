@@ -36,10 +36,11 @@ final class TailShards: Sendable {
     ///   - bytesMax: of requests that are held because of undecided traces.
     ///   - seed: secret; of the tables that clients' ids are looked up in.
     ///   - sampler: id of the processor.
+    ///   - doubles: nil where LLM calls are not looked at.
     ///   - account: is told of the memory for finding and holding traces.
     init(
         _ config: TailSamplingConfig, shards count: Int, bytesMax: Int, seed: UInt64, sampler: String? = nil,
-        account: (any ByteAccount)? = nil, gauge: Gauge? = nil
+        doubles: CallDoublesFinder? = nil, account: (any ByteAccount)? = nil, gauge: Gauge? = nil
     ) {
         let names = PolicyNames(config.policies.policies.map(\.name), sampler: sampler)
         let settings = TailShard.Settings(config, shards: count)
@@ -50,7 +51,7 @@ final class TailShards: Sendable {
         self.gauge = gauge
         shards = (0..<count).map { _ in
             let judge = TailJudge(config.policies, shards: count, seed: TailLimits.drawSeed)
-            return Shard(TailShard(settings: settings, judge: judge, seed: seed, reasons: names))
+            return Shard(TailShard(settings: settings, judge: judge, seed: seed, reasons: names, doubles: doubles))
         }
     }
 
