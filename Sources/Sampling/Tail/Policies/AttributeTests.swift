@@ -9,7 +9,7 @@ struct AttributeTests: Sendable {
     enum Test: Sendable {
         /// A text that is equal to one of these, not empty.
         case texts([[UInt8]])
-        /// A text that matches: on a span not an empty one; on a resource what is no text is an empty one (as in the Go collector).
+        /// A text that matches: on a span not an empty one, as in the Go collector.
         case text(StringMatcher)
         /// A text, a number or a boolean by its text.
         case anything(StringMatcher)
@@ -157,12 +157,11 @@ struct AttributeTests: Sendable {
             return false
         case (.text, .string(let text)):
             return (scope == .resource || !text.isEmpty) && matchers[entries[index].places.lowerBound].matches(text)
-        case (.text, _): return scope == .resource && matchers[entries[index].places.lowerBound].matches(WireBytes(start: nil, count: 0))
         case (.anything, _): return matchers[entries[index].places.lowerBound].matches(value)
         case (.number, .int(let int)): return entries[index].low <= Double(int) && Double(int) <= entries[index].high
         case (.number, .double(let double)): return entries[index].low <= double && double <= entries[index].high
         case (.bool, .bool(let bool)): return bool == entries[index].bool
-        case (.texts, _), (.number, _), (.bool, _): return false
+        case (.texts, _), (.text, _), (.number, _), (.bool, _): return false
         }
     }
 }
